@@ -93,8 +93,8 @@ compare_keywords(struct slice a, struct slice b)
 enum { IN_BASE = 1, IN_A = 2, IN_B = 4, MEMBERSHIPS = 8 };
 
 #define KEEP(m) (1u << (m))
-#define KEEP_UNION                                                                                                                 \
-	(KEEP(IN_BASE) | KEEP(IN_A) | KEEP(IN_B) | KEEP(IN_BASE | IN_A) | KEEP(IN_BASE | IN_B) | KEEP(IN_A | IN_B) |               \
+#define KEEP_UNION                                                                                                   \
+	(KEEP(IN_BASE) | KEEP(IN_A) | KEEP(IN_B) | KEEP(IN_BASE | IN_A) | KEEP(IN_BASE | IN_B) | KEEP(IN_A | IN_B) | \
 		KEEP(IN_BASE | IN_A | IN_B))
 
 struct cursor {
@@ -164,8 +164,8 @@ combine(const struct flags *base, const struct flags *a, const struct flags *b, 
 
 	for (unsigned m = 1; m < MEMBERSHIPS; m++) {
 		if ((table & KEEP(m)) != 0) {
-			result.bits |= ((m & IN_BASE) != 0 ? base->bits : ~base->bits) & ((m & IN_A) != 0 ? a->bits : ~a->bits) &
-				((m & IN_B) != 0 ? b->bits : ~b->bits);
+			result.bits |= ((m & IN_BASE) != 0 ? base->bits : ~base->bits) &
+				       ((m & IN_A) != 0 ? a->bits : ~a->bits) & ((m & IN_B) != 0 ? b->bits : ~b->bits);
 		}
 	}
 	if (base->keywords != NULL || a->keywords != NULL || b->keywords != NULL) {
@@ -330,12 +330,18 @@ flags_bit_of(struct slice name)
 enum value_form { FORM_REPLACE, FORM_CHANGE };
 
 static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static bool
 next_word(struct slice *rest, struct slice *out)
 {
 	size_t length = 0;
 
 	*rest = slice_trim(*rest);
-	while (length < rest->length && strchr(" \t\r\n", rest->data[length]) == NULL) {
+	while (length < rest->length && !is_space(rest->data[length])) {
 		length++;
 	}
 	*out = slice_head(*rest, length);

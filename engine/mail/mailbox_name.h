@@ -14,13 +14,15 @@
 #include "engine/base/error.h"
 #include "engine/base/slice.h"
 
-#define MAILBOX_NAME_MAX 1000  /* octets of a whole name of ours */
+#define MAILBOX_NAME_MAX  1000 /* octets of a whole name of ours */
 #define MAILBOX_DEPTH_MAX 64
 
 /* Turns an IMAP name (modified UTF-7) with its separator ('\0' for none) to ours. Total: octets that are no modified UTF-7 come through
- * as %XX. False only when too long or too deep. */
+ * as %XX, and separators that would make an empty level as %xx (mailbox_name.c). No two raw names give one of ours, but for the case of
+ * INBOX. False, appending nothing, only when empty, too long or too deep. */
 bool mailbox_name_from_imap(struct slice raw, char separator, struct buf *out) MUST_CHECK;
-/* Turns ours to an IMAP name; false if a level would hold the separator, or is empty. */
+/* Turns ours to an IMAP name; false if a level would hold the separator, or is empty, or if the name is not what
+ * mailbox_name_from_imap makes of the result. */
 bool mailbox_name_to_imap(struct slice name, char separator, struct buf *out, struct error *err) MUST_CHECK;
 
 /* "A/B/C": "A/B" (empty at the top), and "C". */
@@ -31,12 +33,14 @@ bool mailbox_name_within(struct slice name, struct slice ancestor);
 bool mailbox_name_is_inbox(struct slice name);
 
 /* One level as a file name and back (design 5, Names): what a file name cannot hold, `cur`, `new`, `tmp` and leading dots are escaped by %XX,
- * reversibly. `leaf` is one level of ours. Names longer than 255 octets when escaped give false. */
+ * reversibly. `leaf` is one level of ours. Names longer than 255 octets when escaped give false, and so do those
+ * that mailbox_name_from_imap does not make. */
 bool mailbox_name_to_file(struct slice leaf, struct buf *out) MUST_CHECK;
 /* Back: false if no mailbox level can have this file name. */
 bool mailbox_name_from_file(struct slice file, struct buf *out) MUST_CHECK;
 
-/* Globs separated by `;`, `!` excludes, last match wins; `*` matches any octets, `?` one; on the name with `/` (design 4, mailboxes). */
+/* Globs separated by `;`, `!` excludes, last match wins; `*` matches any octets, `?` one; on the name with `/` (design 4, mailboxes). A list
+ * that begins with `!` takes all that it does not exclude. */
 bool mailbox_name_selected(struct slice globs, struct slice name);
 
 #endif

@@ -80,7 +80,8 @@ uidset_add(struct uidset *set, uint32_t first, uint32_t last)
 	assert(range.first > 0);
 	/* Those that overlap it or touch it become one with it. */
 	from = find_range(set, range.first - 1 > 0 ? range.first - 1 : 1);
-	for (to = from; to < set->count && (range.last == UINT32_MAX || set->ranges[to].first <= range.last + 1); to++) {
+	for (to = from; to < set->count && (range.last == UINT32_MAX || set->ranges[to].first <= range.last + 1);
+		to++) {
 		if (set->ranges[to].first < range.first) {
 			range.first = set->ranges[to].first;
 		}
@@ -181,7 +182,8 @@ read_ranges(struct slice text, struct uidset *out, bool *out_sorted)
 			return false;
 		}
 		reserve_one(out);
-		out->ranges[out->count] = (struct uid_range){.first = first < last ? first : last, .last = first < last ? last : first};
+		out->ranges[out->count] =
+			(struct uid_range){.first = first < last ? first : last, .last = first < last ? last : first};
 		if (out->count > 0 && out->ranges[out->count].first < out->ranges[out->count - 1].first) {
 			*out_sorted = false;
 		}

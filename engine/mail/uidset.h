@@ -20,7 +20,7 @@ struct uidset {
 	size_t capacity;
 };
 
-#define UIDSET_INIT ((struct uidset){0})
+#define UIDSET_INIT       ((struct uidset){0})
 #define UIDSET_RANGES_MAX 1000000
 
 void uidset_finish(struct uidset *set);
