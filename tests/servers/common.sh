@@ -21,10 +21,12 @@ certificate()
 	(
 		cd "$1"
 		key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
-		openssl req -x509 "${key[@]}" -days 30 -subj '/CN=private test authority' -keyout ca.key -out ca.pem
+		openssl req -x509 "${key[@]}" -days 30 -subj '/CN=private test authority' -addext keyUsage=critical,keyCertSign,cRLSign \
+			-keyout ca.key -out ca.pem
 		openssl req "${key[@]}" -subj /CN=localhost -keyout key.pem -out request.pem
-		echo 'subjectAltName=DNS:localhost,IP:127.0.0.1' >names
-		openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out cert.pem
+		printf '%s\n' subjectAltName=DNS:localhost,IP:127.0.0.1 authorityKeyIdentifier=keyid >extensions
+		openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile extensions \
+			-out cert.pem
 	) >"$1/log" 2>&1 || die "no certificate could be made: see $1/log"
 }
 
