@@ -19,7 +19,4 @@ bool envelope_read(struct slice header, struct envelope *out);
 /* The same from keys that were collected before. */
 bool envelope_read_keys(const struct header_keys *keys, struct envelope *out);
 
-/* Reads an RFC 5322 date with what is obsolete in it: seconds since 1970. */
-bool envelope_date(struct slice text, int64_t *out_s);
-
 #endif

@@ -38,7 +38,8 @@ enum header_key {
 };
 
 struct header_keys {
-	struct slice raw[HEADER_KEY_COUNT]; /* of the first field of that name, as in header_field; data is NULL where there is none */
+	struct slice raw
+		[HEADER_KEY_COUNT]; /* of the first field of that name, as in header_field; data is NULL where there is none */
 	unsigned received_count;
 };
 

@@ -16,7 +16,8 @@
 void listing_name_make(const struct envelope *envelope, int64_t internaldate_s, uint64_t number, struct buf *out);
 
 /* Appends the name with its ID once more, for one that meets a name a user gave: `… SUBJECT.ID.ID.eml`; the text before the IDs is cut
- * where it would grow past LISTING_NAME_MAX. `name` must be one that listing_name_make or this made of `number`. */
-void listing_name_repeat(struct slice name, uint64_t number, struct buf *out);
+ * where it would grow past LISTING_NAME_MAX. `name` must be one that listing_name_make or this made of `number`. False, appending nothing,
+ * where it is none, or where only IDs would be left. */
+bool listing_name_repeat(struct slice name, uint64_t number, struct buf *out) MUST_CHECK;
 
 #endif
