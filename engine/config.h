@@ -19,22 +19,22 @@ struct config_account {
 	char *name;
 	char *address;
 	enum config_server server_kind;
-	char *server;      /* as written; also the store's identity */
-	char *host;        /* or NULL */
+	char *server; /* as written; also the store's identity */
+	char *host;   /* or NULL */
 	uint16_t port;
-	char *command;     /* of a tunnel */
-	char *path;        /* of a maildir */
+	char *command; /* of a tunnel */
+	char *path;    /* of a maildir */
 	char *user;
 	char *password_command, *password_file, *token_command;
-	char *auth;        /* "auto" */
+	char *auth; /* "auto" */
 	char *tls_ca_file, *tls_pin, *tls_client_certificate;
 	bool compress;
-	char *mailboxes;   /* "*" */
+	char *mailboxes; /* "*" */
 	enum config_bodies bodies;
 	unsigned bodies_days;
 	enum config_direction direction;
 	bool deletes_keep;
-	char *trash;       /* "server", "none" or a mailbox's name */
+	char *trash;           /* "server", "none" or a mailbox's name */
 	unsigned hold_percent; /* 20; 0 when hold_number or off is used */
 	unsigned hold_number;
 	bool hold_off;
@@ -51,12 +51,13 @@ struct config {
 };
 
 /* Reads `path` (NULL: $MAILFS_CONFIG, else $XDG_CONFIG_HOME/mailfs/config) and applies overrides, each "ACCOUNT.KEY=VALUE". ERROR_CONFIG. */
-bool config_load(const char *path, const char *const *overrides, size_t override_count, struct config **out, struct error *err) MUST_CHECK;
+bool config_load(const char *path, const char *const *overrides, size_t override_count, struct config **out,
+	struct error *err) MUST_CHECK;
 void config_destroy(struct config **config);
 /* NULL if there is no such account. */
 const struct config_account *config_find(const struct config *config, const char *name);
 /* Writes the shortest section that works for `init`, making the file (0600) when needed; ERROR_EXISTS if the account is there. Gives the path. */
 bool config_add(const char *path, const char *account, const char *address, const char *server, const char *user,
-		const char *password_command, char **out_path, struct error *err) MUST_CHECK;
+	const char *password_command, char **out_path, struct error *err) MUST_CHECK;
 
 #endif
