@@ -18,17 +18,18 @@ struct stream;
 /* What is needed to trust a server; made once per account, shared by its connections, thread-safe. */
 struct stream_tls;
 /* ca_file and pin may be NULL; pin is the base64 SHA-256 of the public key (SubjectPublicKeyInfo). Client certificate and key may be NULL. ERROR_CONFIG for an unreadable file or pin. */
-bool stream_tls_create(const char *ca_file, const char *pin, const char *client_certificate_file, struct stream_tls **out,
-		       struct error *err) MUST_CHECK;
+bool stream_tls_create(const char *ca_file, const char *pin, const char *client_certificate_file,
+	struct stream_tls **out, struct error *err) MUST_CHECK;
 void stream_tls_destroy(struct stream_tls **tls);
 
 /* Connects to host:port, trying each address, in at most `timeout_ms`. With `tls` the handshake is done here (implicit TLS).
  * ERROR_UNREACHABLE (unknown host, refused, no route, timed out), ERROR_TRUST (certificate, pin), ERROR_CANCELLED. TCP_NODELAY, TCP_QUICKACK,
  * keepalive and TCP_USER_TIMEOUT 60 s are set. */
 bool stream_connect(struct io *io, const char *host, uint16_t port, struct stream_tls *tls_or_null, int64_t timeout_ms,
-		    struct cancel *cancel, struct stream **out, struct error *err) MUST_CHECK;
+	struct cancel *cancel, struct stream **out, struct error *err) MUST_CHECK;
 /* Runs `sh -c command` and speaks with its stdin and stdout. */
-bool stream_tunnel(struct io *io, const char *command, struct cancel *cancel, struct stream **out, struct error *err) MUST_CHECK;
+bool stream_tunnel(struct io *io, const char *command, struct cancel *cancel, struct stream **out, struct error *err)
+	MUST_CHECK;
 /* Both ends of a pair in this process, for tests. */
 bool stream_pair(struct io *io, struct stream **out_a, struct stream **out_b, struct error *err) MUST_CHECK;
 /* Around a connected descriptor, which the stream then owns. */
@@ -36,7 +37,8 @@ struct stream *stream_of_fd(struct io *io, int fd, struct cancel *cancel);
 void stream_close(struct stream **stream);
 
 /* Begins TLS on a clear stream (STARTTLS). Octets that came in before are a refusal: ERROR_TRUST (CVE class of injected plain text). */
-bool stream_start_tls(struct stream *stream, struct stream_tls *tls, const char *host, int64_t timeout_ms, struct error *err) MUST_CHECK;
+bool stream_start_tls(struct stream *stream, struct stream_tls *tls, const char *host, int64_t timeout_ms,
+	struct error *err) MUST_CHECK;
 /* From here on both directions are raw DEFLATE (RFC 4978). Octets already taken in are the beginning of the compressed input. */
 bool stream_start_deflate(struct stream *stream, struct error *err) MUST_CHECK;
 
@@ -54,7 +56,13 @@ uint64_t stream_queued(const struct stream *stream);
 uint64_t stream_sent(const struct stream *stream);
 
 /* Waits for input, for at most timeout_ms, also while another descriptor (or -1) may become readable. */
-enum stream_event { STREAM_EVENT_INPUT, STREAM_EVENT_OTHER, STREAM_EVENT_TIMEOUT, STREAM_EVENT_CANCELLED, STREAM_EVENT_ENDED };
+enum stream_event {
+	STREAM_EVENT_INPUT,
+	STREAM_EVENT_OTHER,
+	STREAM_EVENT_TIMEOUT,
+	STREAM_EVENT_CANCELLED,
+	STREAM_EVENT_ENDED
+};
 enum stream_event stream_wait(struct stream *stream, int other_fd, int64_t timeout_ms);
 
 bool stream_is_encrypted(const struct stream *stream);
