@@ -7,7 +7,7 @@
 
 #define SCOPED(end)             __attribute__((cleanup(end)))
 #define MUST_CHECK              __attribute__((warn_unused_result))
-#define PRINTF_LIKE(nth, first) __attribute__((__format__(__printf__, nth, first)))
+#define PRINTF_LIKE(nth, first) __attribute__((__format__(__printf__, nth, first), __nonnull__(nth)))
 
 /* What clang checks about locks (-Wthread-safety); nothing to gcc. */
 #if defined(__clang__)
