@@ -456,14 +456,17 @@ is_taken(struct slice name)
 	       slice_equal(name, SLICE_LITERAL("tmp"));
 }
 
-/* Reads the escape of a separator at the start: the octet, or -1. */
+/* Reads the escape of a separator at the start: the octet, or -1. A server that parts names by a letter, a digit, `%` or `&` is not served. */
 static int
 read_separator(struct slice s)
 {
 	int octet = read_escape(s);
-	bool may_be = octet >= ' ' && octet < 0x7f && octet != '%' && octet != '&';
 
-	return may_be && is_escape_of(s, hex_small, octet) ? octet : -1;
+	if (octet <= ' ' || octet >= 0x7f || octet == '%' || octet == '&' || (octet >= '0' && octet <= '9') ||
+		(octet >= 'A' && octet <= 'Z') || (octet >= 'a' && octet <= 'z')) {
+		return -1;
+	}
+	return is_escape_of(s, hex_small, octet) ? octet : -1;
 }
 
 /* Separators that would have made empty levels are spelled at the front or the end of a level; which octet it is only the remote knows. */
