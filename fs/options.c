@@ -108,8 +108,14 @@ usage_error(const struct parse *parse, struct error *err, const char *what, cons
 {
 	const char *name = self(parse);
 
-	return error_set(err, ERROR_INVALID, "%s%s%s '%s'%s: see `mailfs help%s%s`", name != NULL ? name : "",
-		name != NULL ? ": " : "", what, word, why, name != NULL ? " " : "", name != NULL ? name : "");
+	error_set(err, ERROR_INVALID, "%s '%s'%s", what, word, why);
+	if (strchr(why, '?') == NULL) { /* else it says what to do already */
+		struct error said = *err;
+
+		error_set(err, ERROR_INVALID, "%s: see `mailfs help%s%s`", said.text, name != NULL ? " " : "",
+			name != NULL ? name : "");
+	}
+	return name != NULL ? error_wrap(err, "%s", name) : false;
 }
 
 /* getopt_long met an option that it does not know, that another command takes, or that lacks its value. */

@@ -1,0 +1,280 @@
+/* mailfs mount: the life of a mount, from the command line to the last byte sent.
+ *
+ * Fork comes first, before SQLite and threads; the parent waits for the child's word. The child reads the configuration, mounts, gives up root's rights
+ * where it was told to (and has put them by while it read), and only then opens a store, runs a command or meets the network. While requests are answered
+ * already, a thread waits until the tree can be used; then the child leaves the terminal. After the unmount it goes on sending for a
+ * while.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/admin.h"
+#include "fs/command/accounts.h"
+#include "fs/command/command.h"
+#include "fs/command/detach.h"
+#include "fs/command/mounted.h"
+#include "fs/command/privileges.h"
+#include "fs/command/progress.h"
+#include "fs/command/say.h"
+#include "fs/mount.h"
+#include "fs/service.h"
+
+/* What is queued at an unmount is sent for at most so long (design 3). */
+#define DRAIN_MS 30000
+
+struct life {
+	const struct options *options;
+	const char *account; /* NULL: all */
+	char *directory;     /* absolute */
+	struct detach detach;
+	struct accounts accounts;
+	struct mount *mount;
+	pthread_t waiter;
+	bool waiting;        /* the thread is to be joined */
+	_Atomic int outcome; /* the waiter's exit status; EXIT_TRY_AGAIN until it has ended */
+};
+
+/* --- the waiter: until the tree can be used --- */
+
+/* Tells on a terminal where things are. */
+static void
+tell_places(const struct life *life)
+{
+	size_t count = engine_account_count(life->accounts.engine);
+
+	if (life->options->quiet || !isatty(STDOUT_FILENO)) {
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		const char *name = account_name(engine_account(life->accounts.engine, i));
+		const char *slash = life->account != NULL ? "" : "/";
+		const char *below = life->account != NULL ? "" : name;
+
+		printf("%s: %s%s%s    (status: %s%s%s/.mailfs/status)\n", name, life->directory, slash, below,
+			life->directory, slash, below);
+	}
+}
+
+/* Waits for one account. With nofail an account that cannot be reached is an empty tree. */
+static bool
+wait_listed(struct life *life, struct account *account, struct error *err)
+{
+	struct progress progress;
+	bool ok;
+
+	progress_begin(&progress, !life->options->quiet);
+	ok = admin_wait_listed(account, &progress.admin, err);
+	progress_end(&progress);
+	if (!ok && life->options->mount.nofail && error_is_temporary(err)) {
+		say_note(account_name(account), "%s: the tree is empty until that passes", err->text);
+		return true;
+	}
+	return ok;
+}
+
+/* A mount of several accounts is of use as soon as one of them is; the others' troubles are told. */
+static enum exit_status
+wait_all(struct life *life)
+{
+	enum exit_status status = EXIT_DONE;
+	bool usable = false;
+
+	if (life->options->mount.nosync) {
+		return EXIT_DONE; /* what is listed is listed */
+	}
+	for (size_t i = 0; i < engine_account_count(life->accounts.engine); i++) {
+		struct account *account = engine_account(life->accounts.engine, i);
+		struct error err = ERROR_INIT;
+
+		if (wait_listed(life, account, &err)) {
+			usable = true;
+		} else if (err.kind == ERROR_CANCELLED) {
+			return EXIT_TRY_AGAIN; /* unmounted or interrupted: whoever did it knows */
+		} else {
+			status = exit_status_worse(status, say_error(account_name(account), &err));
+		}
+	}
+	return usable ? EXIT_DONE : status;
+}
+
+static void *
+wait_until_usable(void *context)
+{
+	struct life *life = context;
+
+	enum exit_status outcome = wait_all(life);
+
+	life->outcome = (int)outcome;
+	if (outcome == EXIT_DONE) {
+		tell_places(life);
+		detach_ready(&life->detach);
+		service_tell("READY=1\nSTATUS=Mounted");
+	} else {
+		(void)kill(getpid(), SIGTERM); /* ends mount_run, which unmounts */
+	}
+	return NULL;
+}
+
+/* --- the main thread --- */
+
+static struct mount_options
+mount_options_of(const struct options *options, const struct privileges_user *user)
+{
+	const struct options_mount *given = &options->mount;
+
+	return (struct mount_options){
+		.read_only = given->read_only,
+		.view = MOUNT_VIEW_MAIL,
+		.xattrs = given->xattrs,
+		.allow_other = given->allow_other,
+		.has_uid = given->has_uid,
+		.has_gid = given->has_gid,
+		.has_umask = given->has_umask,
+		.uid = given->uid,
+		.gid = given->gid,
+		.umask = given->umask,
+		.has_user = user->name != NULL && geteuid() == 0,
+		.user_uid = user->uid,
+		.user_gid = user->gid,
+		.fuse_words = given->fuse.items,
+		.fuse_word_count = given->fuse.count,
+	};
+}
+
+static bool
+configure(struct life *life, struct error *err)
+{
+	const struct engine_options how = {.sync = !life->options->mount.nosync, .mounted = true};
+	size_t count = life->account != NULL ? 1 : 0;
+
+	return accounts_configure(life->options, &life->account, count, &life->accounts.config, err) &&
+	       engine_create(life->accounts.config, &life->account, count, &how, &life->accounts.engine, err);
+}
+
+/* Reads the configuration as the user that setuid= names, mounts, becomes that user for good, starts the engine. */
+static bool
+begin(struct life *life, struct error *err)
+{
+	SCOPED(privileges_user_finish) struct privileges_user user = {0};
+	const char *name = life->options->mount.setuid_user;
+	struct mount_options how;
+
+	if (name != NULL && (!privileges_find(name, &user, err) || !privileges_put_by(&user, err))) {
+		return false;
+	}
+	if (!configure(life, err) || (name != NULL && !privileges_take_up(&user, err))) {
+		return false;
+	}
+	how = mount_options_of(life->options, &user);
+	return mount_open(life->accounts.engine, life->directory, &how, &life->mount, err) &&
+	       (name == NULL || privileges_become(&user, err)) && engine_start(life->accounts.engine, err) &&
+	       mount_start(life->mount, err);
+}
+
+/* Starts the waiter; signals are for the main thread. */
+static bool
+start_waiter(struct life *life, struct error *err)
+{
+	sigset_t all, before;
+	int failure;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	failure = pthread_create(&life->waiter, NULL, wait_until_usable, life);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (failure != 0) {
+		return error_errno(err, failure, "starting a thread");
+	}
+	life->waiting = true;
+	return true;
+}
+
+/* Ends everything in order. What is queued is sent unless the mount never came to be of use. */
+static void
+end(struct life *life)
+{
+	mount_close(&life->mount);
+	if (life->accounts.engine != NULL) {
+		engine_stop(life->accounts.engine, life->outcome == EXIT_DONE ? DRAIN_MS : 0);
+	}
+	if (life->waiting) {
+		(void)pthread_join(life->waiter, NULL);
+	}
+	engine_destroy(&life->accounts.engine);
+	config_destroy(&life->accounts.config);
+}
+
+static enum exit_status
+live(struct life *life)
+{
+	struct error err = ERROR_INIT;
+	enum exit_status status = EXIT_DONE;
+
+	if (!begin(life, &err) || !start_waiter(life, &err) || !mount_run(life->mount, &err)) {
+		status = say_error(life->account, &err);
+	}
+	service_tell("STOPPING=1\nSTATUS=Sending what is queued");
+	end(life);
+	status = exit_status_worse(status, (enum exit_status)life->outcome);
+	detach_failed(&life->detach, status); /* unless it is ready since long */
+	return status;
+}
+
+/* `mailfs satus DIR` means the command status more likely than an account of that name. */
+static bool
+check_directory(const struct options *options, const char *directory, struct error *err)
+{
+	struct stat status;
+	const char *nearest;
+
+	if (stat(directory, &status) == 0 || errno == ENOTCONN) {
+		return true;
+	}
+	nearest = options->implied ? options_nearest_command(options->arguments.items[0]) : NULL;
+	if (nearest != NULL) {
+		return error_set(err, ERROR_INVALID, "there is no command '%s', did you mean '%s'?",
+			options->arguments.items[0], nearest);
+	}
+	if (errno == ENOENT) {
+		return error_set(err, ERROR_CONFIG, "there is no directory %s to mount at: make it with `mkdir -p %s`",
+			directory, directory);
+	}
+	return error_errno(err, errno, "%s", directory);
+}
+
+enum exit_status
+command_mount(const struct options *options)
+{
+	size_t count = options->arguments.count;
+	const char *directory = options->arguments.items[count - 1];
+	struct life life = {
+		.options = options,
+		.account = count > 1 ? options->arguments.items[0] : NULL,
+		.outcome = EXIT_TRY_AGAIN,
+	};
+	struct error err = ERROR_INIT;
+	enum exit_status status;
+
+	if (!check_directory(options, directory, &err)) {
+		return say_error(NULL, &err);
+	}
+	life.directory = mounted_absolute(directory);
+	if (life.directory == NULL) {
+		error_errno(&err, errno, "%s", directory);
+		return say_error(NULL, &err);
+	}
+	if (options->foreground) {
+		detach_foreground(&life.detach);
+		status = live(&life);
+	} else if (detach_fork(&life.detach, &status)) {
+		status = live(&life);
+	}
+	free(life.directory);
+	return status;
+}
