@@ -25,7 +25,7 @@ enum flag_bit {
 	FLAG_ALL = (1 << 5) - 1,
 };
 
-#define FLAGS_KEYWORD_MAX 100
+#define FLAGS_KEYWORD_MAX        100
 #define FLAGS_KEYWORDS_BYTES_MAX 4096
 
 struct flags {

@@ -53,7 +53,8 @@ struct guid {
 static inline bool
 guid_equal(const struct guid *a, const struct guid *b)
 {
-	return a->kind != GUID_NONE && a->kind == b->kind && a->length == b->length && memcmp(a->value, b->value, a->length) == 0;
+	return a->kind != GUID_NONE && a->kind == b->kind && a->length == b->length &&
+	       memcmp(a->value, b->value, a->length) == 0;
 }
 
 #endif

@@ -195,10 +195,8 @@ take_number(struct reading *reading, struct slice word)
 		reading->date.day = value;
 		reading->has_day = true;
 	} else if (!reading->has_year && word.length >= 2 && value <= YEAR_MAX) {
-		/* RFC 5322, 4.3 */
-		reading->date.year = (int)(word.length == 2   ? (value < 50 ? value + 2000 : value + 1900)
-					   : word.length == 3 ? value + 1900
-							      : value);
+		/* RFC 5322, 4.3; and `0102`, as programs wrote the year 2002 that counted from 1900. */
+		reading->date.year = (int)value + (word.length == 2 && value < 50 ? 2000 : value < 1000 ? 1900 : 0);
 		reading->has_year = true;
 	}
 }
