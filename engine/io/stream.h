@@ -36,26 +36,34 @@ bool stream_pair(struct io *io, struct stream **out_a, struct stream **out_b, st
 struct stream *stream_of_fd(struct io *io, int fd, struct cancel *cancel);
 void stream_close(struct stream **stream);
 
-/* Begins TLS on a clear stream (STARTTLS). Octets that came in before are a refusal: ERROR_TRUST (CVE class of injected plain text). */
+/* Begins TLS on a clear stream (STARTTLS), of which everything is flushed. Octets that came in before are a refusal: ERROR_TRUST (CVE class of
+ * injected plain text). After a failure the stream is good for nothing but closing. */
 bool stream_start_tls(struct stream *stream, struct stream_tls *tls, const char *host, int64_t timeout_ms,
 	struct error *err) MUST_CHECK;
-/* From here on both directions are raw DEFLATE (RFC 4978). Octets already taken in are the beginning of the compressed input. */
+/* From here on both directions are raw DEFLATE (RFC 4978); everything is flushed before. Octets already taken in are the beginning of the
+ * compressed input. What comes in is unpacked as it is consumed, so that STREAM_INPUT_MAX bounds it also here. */
 bool stream_start_deflate(struct stream *stream, struct error *err) MUST_CHECK;
 
 /* Gives a view of what has come in, waiting up to timeout_ms (-1: for ever) for at least one octet when there is none; valid until the next call
  * on this stream. Consume with stream_consume; what is not consumed stays in front. `more` = true: wait until there is more than was there
- * at the last call. ERROR_RETRY when the peer closed, timed out or reset; ERROR_CANCELLED. */
+ * at the last call. Waiting sends what is queued. ERROR_RETRY when the peer closed, timed out or reset, once all that came before was consumed;
+ * ERROR_CANCELLED; ERROR_INVALID when more is wanted than STREAM_INPUT_MAX. */
 bool stream_peek(struct stream *stream, bool more, int64_t timeout_ms, struct slice *out, struct error *err) MUST_CHECK;
 void stream_consume(struct stream *stream, size_t count);
 
-/* Queues octets; sends when more than 64 KiB wait. stream_flush sends all. stream_sent tells how many of the octets ever queued have been
- * handed to the kernel (before encryption and compression): "a command that was not sent to its last byte was not taken" (SYNC R10). */
+/* Queues octets; sends when more than 64 KiB wait. stream_flush sends all. timeout_ms is how long nothing may move in either direction, so that a
+ * large message on a slow line is no failure. After a failure what came in before can still be read (a server's last words).
+ *
+ * stream_sent tells how many of the octets ever queued have been handed to the kernel (before encryption and compression): "a command that was
+ * not sent to its last byte was not taken" (SYNC R10). It never tells less than the peer may have read: a TLS record counts when its last octet
+ * is handed over, for less of it cannot be read; under DEFLATE a piece of up to 64 KiB counts with its first octet. */
 bool stream_write(struct stream *stream, struct slice data, int64_t timeout_ms, struct error *err) MUST_CHECK;
 bool stream_flush(struct stream *stream, int64_t timeout_ms, struct error *err) MUST_CHECK;
 uint64_t stream_queued(const struct stream *stream);
 uint64_t stream_sent(const struct stream *stream);
 
-/* Waits for input, for at most timeout_ms, also while another descriptor (or -1) may become readable. */
+/* Waits for input beyond what the last stream_peek showed, for at most timeout_ms, also while another descriptor (or -1) may become readable.
+ * Sends what is queued. ENDED: stream_peek tells why. */
 enum stream_event {
 	STREAM_EVENT_INPUT,
 	STREAM_EVENT_OTHER,
