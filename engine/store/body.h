@@ -13,7 +13,7 @@ struct body {
 	struct digest digest;
 	bool raw;
 	bool damaged;
-	uint64_t size_bytes;      /* kept form */
+	uint64_t size_bytes; /* kept form */
 	uint64_t wire_size_bytes;
 	bool is_file;
 };
@@ -22,18 +22,22 @@ struct body {
  * transaction begins, so that nothing but a row is left to do in it. */
 struct body_prepared;
 /* From wire bytes (as served) or from bytes a user wrote (`written`: LF without CR will become CRLF in wire form). Takes a memory slice or a spool. */
-bool body_prepare_wire(struct store *store, struct spool *wire, struct body_prepared **out, struct error *err) MUST_CHECK;
-bool body_prepare_written(struct store *store, struct spool *written, struct body_prepared **out, struct error *err) MUST_CHECK;
+bool body_prepare_wire(struct store *store, struct spool *wire, struct body_prepared **out, struct error *err)
+	MUST_CHECK;
+bool body_prepare_written(struct store *store, struct spool *written, struct body_prepared **out, struct error *err)
+	MUST_CHECK;
 void body_prepared_destroy(struct body_prepared **prepared);
 /* What it will be; id is 0. */
 const struct body *body_prepared_get(const struct body_prepared *prepared);
 /* The first octets of the kept form, up to 256 KiB: the header is in them. */
 struct slice body_prepared_head(const struct body_prepared *prepared);
 /* Puts the row, or finds the equal one that is there; gives its id. Also heals a damaged row with the same digest. */
-bool body_put(struct store_txn *txn, const struct body_prepared *prepared, uint64_t *out_id, struct error *err) MUST_CHECK;
+bool body_put(struct store_txn *txn, const struct body_prepared *prepared, uint64_t *out_id, struct error *err)
+	MUST_CHECK;
 
 bool body_load(struct store_txn *txn, uint64_t id, struct body *out, struct error *err) MUST_CHECK; /* ERROR_GONE */
-bool body_find(struct store_txn *txn, const struct digest *digest, struct body *out, struct error *err) MUST_CHECK; /* ERROR_GONE */
+bool body_find(struct store_txn *txn, const struct digest *digest, struct body *out, struct error *err)
+	MUST_CHECK; /* ERROR_GONE */
 /* An open body: stays readable after every row is gone. Verified against its digest when opened the first time in a process? see body.c; ERROR_DAMAGED. */
 struct body_reader;
 bool body_open(struct store_txn *txn, uint64_t id, struct body_reader **out, struct error *err) MUST_CHECK;
@@ -42,7 +46,8 @@ uint64_t body_reader_size(const struct body_reader *reader);
 /* The whole kept form when it is in memory (rows); else data NULL and `fd` to pread. */
 struct slice body_reader_memory(const struct body_reader *reader);
 int body_reader_fd(const struct body_reader *reader);
-bool body_reader_read(const struct body_reader *reader, void *out, size_t size, uint64_t offset, size_t *out_got, struct error *err) MUST_CHECK;
+bool body_reader_read(const struct body_reader *reader, void *out, size_t size, uint64_t offset, size_t *out_got,
+	struct error *err) MUST_CHECK;
 /* Its wire form into a fresh spool, for an upload. */
 bool body_to_wire(struct store_txn *txn, uint64_t id, struct spool **out, struct error *err) MUST_CHECK;
 /* Marks it as not to be trusted: its messages are to be fetched again (S5). */

@@ -7,13 +7,20 @@
 --   modseq         the last modseq given
 --   purged         tombstones and traces below this modseq are gone: a reader from below lists anew (S3)
 --   running_s      seconds this account's engine has run, over all restarts: the brake's clock (design 8)
+--   number         the last number given, to a message or a local name
+--   given          the highest number that the ID in any name that a user gave tells: above it no made name can meet one
+--   uidvalidity    the last UIDVALIDITY given to a mailbox of ours
+--   epoch, epoch_next  two random words of which `marks` has one, or this is an old copy (S6)
+--   rolled_back    1: it was an old copy, and nobody has seen to it yet
+--   tree_changed_ns, scratch_changed_ns  the times of the directories that are no mailbox: the top and scratch
+--   sweep_body, sweep_directory  how far the sweep of bodies has come (S5)
 CREATE TABLE meta (
   key TEXT PRIMARY KEY,
   value
 ) WITHOUT ROWID;
 
 CREATE TABLE mailbox (
-  id INTEGER PRIMARY KEY,               -- also its octet in locks/mailboxes; never reused
+  id INTEGER PRIMARY KEY AUTOINCREMENT, -- also its octet in locks/mailboxes; never reused
   guid BLOB NOT NULL UNIQUE,            -- 16 random octets: its identity
   name TEXT NOT NULL,                   -- ours: UTF-8, '/' between levels
   kind INTEGER NOT NULL DEFAULT 0,      -- 0 real, 1 a directory only (\Noselect), 2 virtual (later)
@@ -57,7 +64,8 @@ CREATE TABLE message (
 CREATE INDEX message_by_mailbox ON message (mailbox, uid);
 CREATE INDEX message_by_modseq ON message (modseq);
 CREATE INDEX message_by_body ON message (body) WHERE body IS NOT NULL;
-CREATE INDEX message_missing ON message (mailbox, number) WHERE body IS NULL AND expunged IS NULL;
+CREATE INDEX message_missing ON message (mailbox, internaldate) WHERE body IS NULL AND expunged IS NULL; -- the newest first
+CREATE INDEX message_tombstone ON message (expunged) WHERE expunged IS NOT NULL;
 
 -- What readdir and stat need of a live, listed message, clustered by its cursor.
 CREATE TABLE listing (
@@ -101,6 +109,8 @@ CREATE TABLE body (
   swept INTEGER,                        -- running_s when a file was found without a row that needs it
   data BLOB                             -- the kept form; NULL: a file bodies/ab/cdef…
 );
+CREATE INDEX body_damaged ON body (id) WHERE damaged = 1;
+CREATE INDEX body_swept ON body (swept) WHERE swept IS NOT NULL;
 
 -- What a remote and we last agreed on.
 CREATE TABLE base_mailbox (
@@ -147,7 +157,7 @@ CREATE TABLE base_message (
   gone INTEGER NOT NULL DEFAULT 0,      -- enum base_gone
   PRIMARY KEY (remote, mailbox, uidvalidity, uid)
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX base_by_number ON base_message (remote, number);
+CREATE UNIQUE INDEX base_by_number ON base_message (number, remote); -- in this order, for "does any remote know it?"
 CREATE INDEX base_by_guid ON base_message (remote, guid) WHERE guid IS NOT NULL;
 
 -- What is about to be done on a remote; durable before, settled after (R9).
@@ -169,7 +179,8 @@ CREATE TABLE intent (
   next_try INTEGER NOT NULL DEFAULT 0,
   created INTEGER NOT NULL
 );
-CREATE INDEX intent_by_number ON intent (remote, number);
+CREATE INDEX intent_by_number ON intent (number, remote);
+CREATE INDEX intent_by_digest ON intent (digest) WHERE digest IS NOT NULL;
 
 -- Set aside: what failed, why, and when it is tried again (R13).
 CREATE TABLE aside (
@@ -200,6 +211,7 @@ CREATE TABLE hold_message (
   number INTEGER NOT NULL,
   PRIMARY KEY (hold, number)
 ) WITHOUT ROWID;
+CREATE INDEX hold_message_by_number ON hold_message (number);
 CREATE TABLE deletion (                 -- what was counted in the last hour of running time
   id INTEGER PRIMARY KEY,
   remote INTEGER NOT NULL,
@@ -220,7 +232,7 @@ CREATE TABLE size_mark (                -- the largest size of a mailbox (0: acc
 -- Names that are no messages: local files, directories, symlinks, and spools of writers (design 5, Writing).
 CREATE TABLE local (
   id INTEGER PRIMARY KEY,               -- from the numbers' blocks, never reused: its inode; its file is spool/l<id>
-  parent_kind INTEGER NOT NULL,         -- 0 a mailbox, 1 another local directory, 2 scratch
+  parent_kind INTEGER NOT NULL,         -- 0 a mailbox, 1 another local directory, 2 scratch, 3 the top
   parent INTEGER NOT NULL,
   name BLOB NOT NULL,
   kind INTEGER NOT NULL,                -- 0 file, 1 directory, 2 symlink
@@ -235,6 +247,7 @@ CREATE TABLE local (
   expunged INTEGER
 );
 CREATE UNIQUE INDEX local_by_name ON local (parent_kind, parent, name) WHERE expunged IS NULL;
+CREATE INDEX local_by_parent ON local (parent_kind, parent, id) WHERE expunged IS NULL;
 CREATE INDEX local_by_modseq ON local (modseq);
 -- A writer's bytes that are durable but no message yet (FLUSH came, RELEASE did not).
 CREATE TABLE pending (

@@ -28,8 +28,8 @@ struct store_identity { /* whose account it is (S6) */
 /* Opens the store at `path`, making it when there is none. ERROR_CONFIG: another account's, a foreign uid, a network file system, or an empty directory where a
  * store was (`marks` says so); ERROR_FATAL: a newer program's; ERROR_DAMAGED. *out_rolled_back (may be NULL) tells that the database is older than its
  * marks: an old copy was put back (S6). identity NULL: do not check. */
-bool store_open(struct io *io, const char *path, const struct store_identity *identity, bool *out_rolled_back, struct store **out,
-		struct error *err) MUST_CHECK;
+bool store_open(struct io *io, const char *path, const struct store_identity *identity, bool *out_rolled_back,
+	struct store **out, struct error *err) MUST_CHECK;
 void store_close(struct store **store);
 struct io *store_io(struct store *store);
 struct io_dir *store_dir(struct store *store);
@@ -38,7 +38,8 @@ bool store_read_begin(struct store *store, struct store_txn **out, struct error 
 /* Ends it; accepts NULL inside. */
 void store_read_end(struct store_txn **txn);
 
-bool store_write_begin(struct store *store, enum store_priority priority, struct store_txn **out, struct error *err) MUST_CHECK;
+bool store_write_begin(struct store *store, enum store_priority priority, struct store_txn **out, struct error *err)
+	MUST_CHECK;
 /* Ends it either way; on failure everything is rolled back. Notes the last modseq in `wake` and calls the listener. */
 bool store_write_commit(struct store_txn **txn, enum store_durability durability, struct error *err) MUST_CHECK;
 /* Rolls back; accepts NULL inside, so it serves SCOPED. */
@@ -59,9 +60,11 @@ struct store *store_of(struct store_txn *txn);
 void store_set_listener(struct store *store, void (*changed)(void *context), void *context);
 
 /* Key and value, for what has no table. */
-bool store_meta_get_u64(struct store_txn *txn, const char *key, uint64_t *out, struct error *err) MUST_CHECK; /* 0 if missing */
+bool store_meta_get_u64(struct store_txn *txn, const char *key, uint64_t *out, struct error *err)
+	MUST_CHECK; /* 0 if missing */
 bool store_meta_set_u64(struct store_txn *txn, const char *key, uint64_t value, struct error *err) MUST_CHECK;
-bool store_meta_get_text(struct store_txn *txn, const char *key, struct buf *out, struct error *err) MUST_CHECK; /* empty if missing */
+bool store_meta_get_text(struct store_txn *txn, const char *key, struct buf *out, struct error *err)
+	MUST_CHECK; /* empty if missing */
 bool store_meta_set_text(struct store_txn *txn, const char *key, struct slice value, struct error *err) MUST_CHECK;
 
 /* The next message number (also for local names), from a block that `marks` recorded first (S6). */

@@ -33,23 +33,37 @@ char *store_read_text(const struct db_statement *statement, int column);
 /* Text that may be NULL. */
 void store_bind_text(struct db_statement *statement, int place, const char *text_or_null);
 
-/* Seconds and nanoseconds of the wall clock as of the begin of the transaction. */
-int64_t store_wall_s(const struct store_txn *txn);
+/* The wall clock when the transaction first asked for it. */
+int64_t store_wall_s(struct store_txn *txn);
 
 /* --- counters of a mailbox, in memory until the commit (message_create must not pay for them row by row) --- */
 struct store_counters {
 	struct mailbox_id mailbox;
 	uint32_t uidnext;
 	uint32_t messages;
-	bool changed; /* something in the directory: its time moves at the commit */
-	bool dirty;   /* differs from the row */
+	int64_t changed_ns; /* as of the row */
+	bool changed;       /* something in the directory: its time moves at the commit */
+	bool dirty;         /* differs from the row */
 };
 /* Gives those of a mailbox, read from its row the first time; valid until the next call. ERROR_GONE. In a write only. */
 bool store_counters(struct store_txn *txn, struct mailbox_id mailbox, struct store_counters **out, struct error *err)
 	MUST_CHECK;
 /* The same if they were asked for already, else NULL; in any transaction. */
 const struct store_counters *store_counters_peek(const struct store_txn *txn, struct mailbox_id mailbox);
+/* Drops them without writing: the mailbox has just ended. */
+void store_counters_forget(struct store_txn *txn, struct mailbox_id mailbox);
 /* Notes that the directory changed. */
 bool store_touch(struct store_txn *txn, struct mailbox_id mailbox, struct error *err) MUST_CHECK;
+
+/* Names that users gave may look like a made one: these two keep the highest number that the ID in any of them tells, so that a made name of a
+ * higher number need not be looked for among them. */
+void store_note_given(struct store_txn *txn, struct slice name);
+bool store_may_meet_given(const struct store_txn *txn, struct number number);
+
+/* A directory's next time: never back, and by a whole second while the clock is behind it. */
+int64_t store_next_changed_ns(struct store_txn *txn, int64_t last_ns);
+
+/* The directory that holds the mailbox `name` has changed: a mailbox, or the top, whose time is meta tree_changed_ns (mailbox.c). */
+bool mailbox_touch_parent(struct store_txn *txn, struct slice name, struct error *err) MUST_CHECK;
 
 #endif
