@@ -1,0 +1,985 @@
+/* The mailbox tree, done: the account check, what tree_plan says, and which mailboxes a pass is about (R2, R8). Deciding is tree.h's. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "engine/base/log.h"
+#include "engine/mail/mailbox_name.h"
+#include "engine/sync/run.h"
+#include "engine/sync/tree.h"
+
+struct mailboxes {
+	struct run *run;
+	struct store_txn *txn;
+	struct tree_local *locals;
+	struct tree_base *bases;
+	char separator;
+	size_t local_count, base_count, capacity;
+	struct tree_remote *remotes;
+};
+
+/* --- the account check --- */
+
+static bool
+mailboxes_name_taken(const struct run *run, struct slice name)
+{
+	for (size_t i = 0; i < run->remote_count; i++) {
+		if (slice_equal(run->remotes[i].name, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+mailboxes_note(void *context, const struct remote_mailbox *mailbox, struct error *err)
+{
+	struct run *run = context;
+	SCOPED(buf_finish) struct buf name = BUF_INIT;
+
+	(void)err;
+	if (!mailbox_name_from_imap(mailbox->raw_name, mailbox->separator, &name)) {
+		run_say(run, "a mailbox of the server is left out: its name is too long or too deep");
+		run->result->failed++;
+		return true;
+	}
+	if (!mailbox_name_is_inbox(buf_slice(&name)) && !mailbox_name_selected(slice_of(run->sync->settings->mailboxes), buf_slice(&name))) {
+		return true;
+	}
+	if (mailboxes_name_taken(run, buf_slice(&name))) {
+		run_say(run, "%s: left out: the server has two mailboxes of this name", name.data);
+		run->result->failed++;
+		return true;
+	}
+	if (run->remote_count == run->remote_capacity) {
+		run->remote_capacity = run->remote_capacity * 2 + 32;
+		run->remotes = realloc(run->remotes, run->remote_capacity * sizeof(*run->remotes));
+		if (run->remotes == NULL) {
+			abort();
+		}
+	}
+	struct run_remote *remote = &run->remotes[run->remote_count++];
+
+	*remote = (struct run_remote){.mailbox = *mailbox, .name = arena_copy(&run->arena, buf_slice(&name))};
+	remote->mailbox.raw_name = arena_copy(&run->arena, mailbox->raw_name);
+	return true;
+}
+
+bool
+mailboxes_check(struct run *run, struct error *err)
+{
+	run->remote_count = 0;
+	run_progress(run, "checking");
+	return run->session->ops->list(run->session, mailboxes_note, run, err);
+}
+
+/* --- the tree's three views --- */
+
+static void *
+mailboxes_grow(void *memory, size_t count, size_t size)
+{
+	if ((count & (count - 1)) != 0) {
+		return memory;
+	}
+	memory = realloc(memory, (count > 0 ? count * 2 : 1) * size);
+	if (memory == NULL) {
+		abort();
+	}
+	return memory;
+}
+
+static bool
+mailboxes_add_local(void *context, const struct mailbox *mailbox, struct error *err)
+{
+	struct mailboxes *all = context;
+	struct slice name = slice_of(mailbox->name);
+
+	(void)err;
+	if (mailbox->kind == MAILBOX_VIRTUAL ||
+	    (!mailbox_name_is_inbox(name) && !mailbox_name_selected(slice_of(all->run->sync->settings->mailboxes), name))) {
+		return true;
+	}
+	all->locals = mailboxes_grow(all->locals, all->local_count, sizeof(*all->locals));
+	all->locals[all->local_count++] = (struct tree_local){
+		.id = mailbox->id,
+		.name = arena_copy(&all->run->arena, name),
+		.directory = mailbox->kind == MAILBOX_DIRECTORY,
+		.implied = mailbox->kind == MAILBOX_DIRECTORY,
+		.subscribed = mailbox->subscribed,
+		.live = mailbox->expunged_s == 0,
+		.has_messages = mailbox->messages > 0,
+	};
+	return true;
+}
+
+static bool
+mailboxes_add_base(void *context, const struct base_mailbox *base, struct error *err)
+{
+	struct mailboxes *all = context;
+	struct slice name = slice_of(base->name);
+
+	(void)err;
+	if (!mailbox_name_is_inbox(name) && !mailbox_name_selected(slice_of(all->run->sync->settings->mailboxes), name)) {
+		return true;
+	}
+	all->bases = mailboxes_grow(all->bases, all->base_count, sizeof(*all->bases));
+	all->bases[all->base_count++] = (struct tree_base){
+		.mailbox = base->mailbox,
+		.name = arena_copy(&all->run->arena, name),
+		.raw_name = arena_copy(&all->run->arena, slice_of(base->raw_name)),
+		.id = base->id,
+		.uidvalidity = base->uidvalidity,
+		.uidnext = base->uidnext,
+		.subscribed = base->subscribed,
+		.directory = (base->attributes & REMOTE_NOSELECT) != 0,
+	};
+	return true;
+}
+
+static bool
+mailboxes_read(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct mailboxes *all = context;
+
+	all->txn = txn;
+	all->remotes = arena_alloc(&run->arena, (run->remote_count + 1) * sizeof(*all->remotes));
+	for (size_t i = 0; i < run->remote_count; i++) {
+		const struct remote_mailbox *mailbox = &run->remotes[i].mailbox;
+
+		all->separator = mailbox->separator != '\0' ? mailbox->separator : all->separator;
+		all->remotes[i] = (struct tree_remote){
+			.name = run->remotes[i].name,
+			.raw_name = mailbox->raw_name,
+			.separator = mailbox->separator,
+			.id = mailbox->id,
+			.uidvalidity = mailbox->uidvalidity,
+			.uidnext = mailbox->uidnext,
+			.directory = (mailbox->attributes & REMOTE_NOSELECT) != 0,
+			.subscribed = (mailbox->attributes & REMOTE_SUBSCRIBED) != 0,
+		};
+	}
+	return mailbox_each(txn, true, mailboxes_add_local, all, err) && base_mailbox_each(txn, RUN_REMOTE, mailboxes_add_base, all, err);
+}
+
+/* --- steps on the store --- */
+
+struct mailboxes_step {
+	struct mailboxes *all;
+	const struct tree_step *step;
+	const char *raw_to;        /* of a rename there that was done */
+	struct slice name_to;
+};
+
+static bool
+mailboxes_fill_base(struct store_txn *txn, struct mailbox_id id, const struct run_remote *remote, bool *out_changed, struct error *err)
+{
+	struct base_mailbox base;
+	bool known = base_mailbox_load(txn, RUN_REMOTE, id, &base, err);
+
+	if (!known) {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		base = (struct base_mailbox){
+			.mailbox = id,
+			.raw_name = slice_dup((struct slice){0}),
+			.name = slice_dup((struct slice){0}),
+			.uidnext = 1,
+			.permanent = {.bits = FLAG_ALL},
+			.keywords_any = true,
+			.subscribed = true,
+		};
+	}
+	bool subscribed = (remote->mailbox.attributes & REMOTE_SUBSCRIBED) != 0;
+	bool same_id = remote->mailbox.id.kind == GUID_NONE || guid_equal(&base.id, &remote->mailbox.id);
+	bool same = known && slice_equal(slice_of(base.raw_name), remote->mailbox.raw_name) && slice_equal(slice_of(base.name), remote->name) &&
+		    base.separator == remote->mailbox.separator && base.attributes == remote->mailbox.attributes && same_id && base.gone_s == 0;
+	bool ok = true;
+
+	*out_changed = !same;
+	if (!same) {
+		free(base.raw_name);
+		free(base.name);
+		base.raw_name = slice_dup(remote->mailbox.raw_name);
+		base.name = slice_dup(remote->name);
+		base.separator = remote->mailbox.separator;
+		base.attributes = remote->mailbox.attributes;
+		if (base.id.kind == GUID_NONE) {
+			base.id = remote->mailbox.id; /* another id under this name is R7's: the scan compares */
+		}
+		base.gone_s = 0;
+		if (!known) {
+			base.subscribed = subscribed;
+		}
+		ok = base_mailbox_put(txn, RUN_REMOTE, &base, err);
+	}
+	base_mailbox_finish(&base);
+	return ok;
+}
+
+/* A mailbox that was held as vanished is back: what the hold kept is as it was. */
+static bool
+mailboxes_unhold_number(void *context, struct number number, struct error *err)
+{
+	struct store_txn *txn = context;
+
+	return message_set_hold(txn, number, 0, err) && base_message_set_gone(txn, RUN_REMOTE, number, BASE_HERE, err);
+}
+
+struct mailboxes_unhold {
+	struct mailbox_id mailbox;
+	uint64_t hold;
+};
+
+static bool
+mailboxes_find_vanished(void *context, const struct hold *hold, struct error *err)
+{
+	struct mailboxes_unhold *unhold = context;
+
+	(void)err;
+	if (hold->mailbox.value == unhold->mailbox.value && hold->kind == HOLD_VANISHED && hold->state == HOLD_WAITING) {
+		unhold->hold = hold->id;
+	}
+	return true;
+}
+
+static bool
+mailboxes_unhold(struct store_txn *txn, struct mailbox_id mailbox, struct error *err)
+{
+	struct mailboxes_unhold unhold = {.mailbox = mailbox};
+
+	if (!hold_each(txn, RUN_REMOTE, mailboxes_find_vanished, &unhold, err)) {
+		return false;
+	}
+	return unhold.hold == 0 || (hold_each_message(txn, unhold.hold, mailboxes_unhold_number, txn, err) && hold_remove(txn, unhold.hold, err));
+}
+
+static bool
+mailboxes_write_pair(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct mailboxes_step *step = context;
+	const struct run_remote *remote = &run->remotes[step->step->remote];
+	struct mailbox_id id = step->all->locals[step->step->local].id;
+	bool directory = (remote->mailbox.attributes & REMOTE_NOSELECT) != 0, changed;
+
+	if (!mailboxes_fill_base(txn, id, remote, &changed, err) || !mailboxes_unhold(txn, id, err)) {
+		return false;
+	}
+	return mailbox_set_role(txn, id, remote->mailbox.role, err) &&
+	       mailbox_set_kind(txn, id, directory ? MAILBOX_DIRECTORY : MAILBOX_REAL, err);
+}
+
+static bool
+mailboxes_write_create(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct mailboxes_step *step = context;
+	const struct run_remote *remote = &run->remotes[step->step->remote];
+	bool directory = (remote->mailbox.attributes & REMOTE_NOSELECT) != 0, changed;
+	struct mailbox mailbox;
+	struct mailbox_id id;
+
+	if (mailbox_load_by_name(txn, remote->name, &mailbox, err)) {
+		/* A child made it as a directory on its way. */
+		id = mailbox.id;
+		mailbox_finish(&mailbox);
+		if (!directory && !mailbox_set_kind(txn, id, MAILBOX_REAL, err)) {
+			return false;
+		}
+	} else {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		if (!mailbox_create(txn, remote->name, directory ? MAILBOX_DIRECTORY : MAILBOX_REAL, remote->mailbox.role, &id, err)) {
+			return false;
+		}
+	}
+	return mailbox_set_subscribed(txn, id, (remote->mailbox.attributes & REMOTE_SUBSCRIBED) != 0, err) &&
+	       mailboxes_fill_base(txn, id, remote, &changed, err);
+}
+
+static bool
+mailboxes_write_rename_here(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct mailboxes_step *step = context;
+	const struct run_remote *remote = &run->remotes[step->step->remote];
+	struct mailbox_id id = step->all->locals[step->step->local].id;
+	struct mailbox mailbox;
+
+	if (!mailbox_load(txn, id, &mailbox, err)) {
+		return false;
+	}
+	bool there_already = slice_equal(slice_of(mailbox.name), remote->name);
+
+	mailbox_finish(&mailbox);
+	return there_already || mailbox_rename(txn, id, remote->name, err);
+}
+
+static bool
+mailboxes_write_subscribe(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct mailboxes_step *step = context;
+	struct mailbox_id id = step->all->locals[step->step->local].id;
+	struct base_mailbox base;
+
+	(void)run;
+	if (!base_mailbox_load(txn, RUN_REMOTE, id, &base, err)) {
+		return false;
+	}
+	base.subscribed = step->step->subscribed;
+	bool ok = base_mailbox_put(txn, RUN_REMOTE, &base, err) && mailbox_set_subscribed(txn, id, step->step->subscribed, err);
+
+	base_mailbox_finish(&base);
+	return ok;
+}
+
+static bool
+mailboxes_write_forget(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct mailboxes_step *step = context;
+
+	(void)run;
+	return base_mailbox_remove(txn, RUN_REMOTE, step->all->bases[step->step->base].mailbox, err);
+}
+
+/* --- steps on the remote --- */
+
+static bool
+mailboxes_write_intent(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	(void)run;
+	return intent_add(txn, RUN_REMOTE, context, err);
+}
+
+static bool
+mailboxes_write_settled(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct intent *intent = context;
+
+	(void)run;
+	return intent_remove(txn, intent->id, err);
+}
+
+/* Whatever became of it, the next listing shows it: names are compared with the base, not remembered. */
+static bool
+mailboxes_with_intent(struct run *run, enum intent_kind kind, struct mailbox_id mailbox, const char *detail, struct intent *out, struct error *err)
+{
+	*out = (struct intent){.kind = kind, .mailbox = mailbox, .created_s = io_wall_s(run->sync->io)};
+	out->detail = slice_dup(slice_of(detail));
+	return run_write(run, mailboxes_write_intent, out, STORE_DURABLE, err);
+}
+
+static bool
+mailboxes_ended(struct run *run, struct intent *intent, bool sent, struct error *err)
+{
+	struct error failure = *err;
+
+	error_clear(err);
+	bool ok = run_write(run, mailboxes_write_settled, intent, STORE_LAZY, err);
+
+	intent_finish(intent);
+	if (ok && !sent) {
+		*err = failure;
+		return false;
+	}
+	return ok;
+}
+
+/* Sets a mailbox aside for a failure of its own; other failures end the pass. */
+static bool
+mailboxes_failed(struct run *run, struct mailbox_id id, const char *what, struct error *err)
+{
+	struct error why = *err;
+
+	if (!run_error_is_local(err)) {
+		return false;
+	}
+	error_clear(err);
+	(void)error_wrap(&why, "%s", what);
+	return run_set_aside(run, (struct number){0}, id, SIDE_REMOTE, &why, err);
+}
+
+static bool
+mailboxes_write_created(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct mailboxes_step *step = context;
+	const struct tree_local *local = &step->all->locals[step->step->local];
+	struct base_mailbox base = {
+		.mailbox = local->id,
+		.raw_name = slice_dup(slice_of(step->raw_to)),
+		.name = slice_dup(local->name),
+		.separator = step->all->separator,
+		.uidnext = 1,
+		.permanent = {.bits = FLAG_ALL},
+		.keywords_any = true,
+		.subscribed = local->subscribed,
+	};
+	bool ok = base_mailbox_put(txn, RUN_REMOTE, &base, err) && mailbox_set_kind(txn, local->id, MAILBOX_REAL, err) &&
+		  aside_remove(txn, RUN_REMOTE, (struct number){0}, local->id, SIDE_REMOTE, err);
+
+	(void)run;
+	free(base.raw_name);
+	free(base.name);
+	return ok;
+}
+
+static bool
+mailboxes_create_there(struct mailboxes *all, const struct tree_step *step, struct error *err)
+{
+	struct run *run = all->run;
+	const struct tree_local *local = &all->locals[step->local];
+	SCOPED(buf_finish) struct buf raw = BUF_INIT;
+	struct mailboxes_step context = {.all = all, .step = step};
+	enum remote_outcome outcome = REMOTE_NOT_SENT;
+	struct intent intent;
+
+	if (!mailbox_name_to_imap(local->name, all->separator, &raw, err)) {
+		return mailboxes_failed(run, local->id, "creating it on the server", err);
+	}
+	if (!mailboxes_with_intent(run, INTENT_CREATE, local->id, raw.data, &intent, err)) {
+		return false;
+	}
+	bool sent = run->session->ops->create(run->session, buf_slice(&raw), &outcome, err);
+
+	if (!mailboxes_ended(run, &intent, sent, err)) {
+		if (err->kind == ERROR_EXISTS) {
+			error_clear(err); /* the next listing pairs it */
+			run->result->again = true;
+			return true;
+		}
+		return mailboxes_failed(run, local->id, "creating it on the server", err);
+	}
+	if (outcome != REMOTE_DONE) {
+		run->result->again = true;
+		return true;
+	}
+	if (local->subscribed && !run->session->ops->subscribe(run->session, buf_slice(&raw), true, err)) {
+		if (!run_error_is_local(err)) {
+			return false;
+		}
+		error_clear(err);
+	}
+	context.raw_to = raw.data;
+	return run_write(run, mailboxes_write_created, &context, STORE_LAZY, err);
+}
+
+static bool
+mailboxes_write_renamed(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct mailboxes_step *step = context;
+	const struct run_remote *remote = &run->remotes[step->step->remote];
+
+	return base_mailbox_rename(txn, RUN_REMOTE, remote->mailbox.raw_name, slice_of(step->raw_to), remote->name, step->name_to, err);
+}
+
+static bool
+mailboxes_read_name(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct mailboxes_step *step = context;
+	struct mailbox mailbox;
+
+	if (!mailbox_load(txn, step->all->locals[step->step->local].id, &mailbox, err)) {
+		return false;
+	}
+	step->name_to = arena_copy(&run->arena, slice_of(mailbox.name));
+	mailbox_finish(&mailbox);
+	return true;
+}
+
+/* After a rename there, the names of the listing that follow it follow it here too. */
+static void
+mailboxes_rename_listed(struct run *run, struct slice raw_from, struct slice raw_to, struct slice from, struct slice to, char separator)
+{
+	for (size_t i = 0; i < run->remote_count; i++) {
+		struct run_remote *remote = &run->remotes[i];
+		struct slice raw = remote->mailbox.raw_name;
+		SCOPED(buf_finish) struct buf name = BUF_INIT;
+
+		if (!slice_has_prefix(raw, raw_from) || (raw.length > raw_from.length && raw.data[raw_from.length] != separator)) {
+			continue;
+		}
+		buf_append(&name, raw_to);
+		buf_append(&name, slice_skip(raw, raw_from.length));
+		remote->mailbox.raw_name = arena_copy(&run->arena, buf_slice(&name));
+		buf_clear(&name);
+		buf_append(&name, to);
+		buf_append(&name, slice_skip(remote->name, from.length));
+		remote->name = arena_copy(&run->arena, buf_slice(&name));
+	}
+}
+
+static bool
+mailboxes_rename_there(struct mailboxes *all, const struct tree_step *step, struct error *err)
+{
+	struct run *run = all->run;
+	const struct run_remote *remote = &run->remotes[step->remote];
+	SCOPED(buf_finish) struct buf raw = BUF_INIT;
+	SCOPED(buf_finish) struct buf detail = BUF_INIT;
+	struct mailboxes_step context = {.all = all, .step = step};
+	struct mailbox_id id = all->locals[step->local].id;
+	enum remote_outcome outcome = REMOTE_NOT_SENT;
+	struct intent intent;
+
+	if (!run_read(run, mailboxes_read_name, &context, err)) {
+		return false;
+	}
+	if (slice_equal(context.name_to, remote->name)) {
+		return true; /* it went with its parent */
+	}
+	if (!mailbox_name_to_imap(context.name_to, all->separator, &raw, err)) {
+		return mailboxes_failed(run, id, "renaming it on the server", err);
+	}
+	buf_append(&detail, remote->mailbox.raw_name);
+	buf_append_octet(&detail, '\n');
+	buf_append(&detail, buf_slice(&raw));
+	if (!mailboxes_with_intent(run, INTENT_RENAME, id, detail.data, &intent, err)) {
+		return false;
+	}
+	bool sent = run->session->ops->rename(run->session, remote->mailbox.raw_name, buf_slice(&raw), &outcome, err);
+
+	if (!mailboxes_ended(run, &intent, sent, err)) {
+		return mailboxes_failed(run, id, "renaming it on the server", err);
+	}
+	if (outcome != REMOTE_DONE) {
+		run->result->again = true;
+		return true;
+	}
+	context.raw_to = raw.data;
+	if (!run_write(run, mailboxes_write_renamed, &context, STORE_LAZY, err)) {
+		return false;
+	}
+	bool was_subscribed = (remote->mailbox.attributes & REMOTE_SUBSCRIBED) != 0;
+	struct slice old_raw = remote->mailbox.raw_name;
+
+	/* A subscription is to a name: it moves along. */
+	if (was_subscribed && (!run->session->ops->subscribe(run->session, buf_slice(&raw), true, err) ||
+			       !run->session->ops->subscribe(run->session, old_raw, false, err))) {
+		if (!run_error_is_local(err)) {
+			return false;
+		}
+		error_clear(err);
+	}
+	mailboxes_rename_listed(run, old_raw, buf_slice(&raw), remote->name, context.name_to, remote->mailbox.separator);
+	return true;
+}
+
+static bool
+mailboxes_subscribe_there(struct mailboxes *all, const struct tree_step *step, struct error *err)
+{
+	struct run *run = all->run;
+	struct mailboxes_step context = {.all = all, .step = step};
+
+	if (!run->session->ops->subscribe(run->session, run->remotes[step->remote].mailbox.raw_name, step->subscribed, err)) {
+		return mailboxes_failed(run, all->locals[step->local].id, "subscribing", err);
+	}
+	return run_write(run, mailboxes_write_subscribe, &context, STORE_LAZY, err);
+}
+
+/* A name that holds no messages is removed as such; what cannot be stays there, and is forgotten here. */
+static bool
+mailboxes_remove_directory(struct mailboxes *all, const struct tree_step *step, struct error *err)
+{
+	struct run *run = all->run;
+	struct mailboxes_step context = {.all = all, .step = step};
+	enum remote_outcome outcome = REMOTE_NOT_SENT;
+
+	if (!run->session->ops->remove(run->session, run->remotes[step->remote].mailbox.raw_name, &outcome, err)) {
+		return mailboxes_failed(run, all->bases[step->base].mailbox, "removing it on the server", err);
+	}
+	return run_write(run, mailboxes_write_forget, &context, STORE_LAZY, err);
+}
+
+/* --- the plan, done --- */
+
+static bool
+mailboxes_here(const struct run *run)
+{
+	return run->direction != SYNC_PUSH;
+}
+
+static bool
+mailboxes_there(const struct run *run)
+{
+	return run->direction != SYNC_PULL;
+}
+
+static bool
+mailboxes_do(struct mailboxes *all, const struct tree_step *step, struct error *err)
+{
+	struct run *run = all->run;
+	struct mailboxes_step context = {.all = all, .step = step};
+
+	switch (step->action) {
+	case TREE_PAIR:
+		return run_write(run, mailboxes_write_pair, &context, STORE_LAZY, err);
+	case TREE_CREATE_HERE:
+		return !mailboxes_here(run) || run_write(run, mailboxes_write_create, &context, STORE_LAZY, err);
+	case TREE_RENAME_HERE:
+		return !mailboxes_here(run) || run_write(run, mailboxes_write_rename_here, &context, STORE_LAZY, err) ||
+		       mailboxes_failed(run, all->locals[step->local].id, "renaming it here", err);
+	case TREE_SUBSCRIBE_HERE:
+		return !mailboxes_here(run) || run_write(run, mailboxes_write_subscribe, &context, STORE_LAZY, err);
+	case TREE_CREATE_THERE:
+		return !mailboxes_there(run) || mailboxes_create_there(all, step, err);
+	case TREE_RENAME_THERE:
+		return !mailboxes_there(run) || mailboxes_rename_there(all, step, err);
+	case TREE_SUBSCRIBE_THERE:
+		return !mailboxes_there(run) || mailboxes_subscribe_there(all, step, err);
+	case TREE_FORGET:
+		return run_write(run, mailboxes_write_forget, &context, STORE_LAZY, err);
+	case TREE_CONFLICT: {
+		struct error why = ERROR_INIT;
+		size_t local = step->local;
+
+		error_set(&why, ERROR_ITEM, "its name is taken on the other side: rename one of the two");
+		return run_set_aside(run, (struct number){0}, local != TREE_NONE ? all->locals[local].id : (struct mailbox_id){0}, SIDE_LOCAL, &why,
+				     err);
+	}
+	case TREE_REMOVE_THERE:
+		return !mailboxes_there(run) || !all->remotes[step->remote].directory || mailboxes_remove_directory(all, step, err);
+	case TREE_VANISHED:
+		return true; /* mailboxes_gather and mailboxes_remove see to what can hold messages */
+	}
+	return true;
+}
+
+static const char *
+mailboxes_action_name(enum tree_action action)
+{
+	switch (action) {
+	case TREE_CREATE_HERE:
+		return "create here";
+	case TREE_CREATE_THERE:
+		return "create on the server";
+	case TREE_RENAME_HERE:
+		return "rename here";
+	case TREE_RENAME_THERE:
+		return "rename on the server";
+	case TREE_SUBSCRIBE_HERE:
+	case TREE_SUBSCRIBE_THERE:
+		return "change the subscription";
+	case TREE_VANISHED:
+		return "remove here";
+	case TREE_REMOVE_THERE:
+		return "remove on the server";
+	case TREE_CONFLICT:
+		return "set aside";
+	case TREE_PAIR:
+	case TREE_FORGET:
+		break;
+	}
+	return NULL;
+}
+
+static void
+mailboxes_print(const struct mailboxes *all, const struct tree_step *step)
+{
+	const char *what = mailboxes_action_name(step->action);
+	const char *name = step->local != TREE_NONE ? all->locals[step->local].name.data
+						    : step->remote != TREE_NONE ? all->remotes[step->remote].name.data : "?";
+
+	if (what != NULL) {
+		run_say(all->run, "%s: would %s", name, what);
+	}
+}
+
+static bool
+mailboxes_any_vanished(const struct mailboxes *all, const struct tree_step *steps, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (steps[i].action == TREE_VANISHED && all->locals[steps[i].local].has_messages) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+mailboxes_plan(struct mailboxes *all, struct tree_step **out_steps, size_t *out_count, struct error *err)
+{
+	all->local_count = all->base_count = 0;
+	free(all->locals);
+	free(all->bases);
+	all->locals = NULL;
+	all->bases = NULL;
+	if (!run_read(all->run, mailboxes_read, all, err)) {
+		return false;
+	}
+	*out_count = tree_plan(all->locals, all->local_count, all->remotes, all->run->remote_count, all->bases, all->base_count, out_steps);
+	return true;
+}
+
+static bool
+mailboxes_lock_tree(struct run *run, struct error *err)
+{
+	return io_lock(run->sync->locks, 0, IO_LOCK_EXCLUSIVE, run->pass->lock_timeout_ms, NULL, err) ||
+	       error_wrap(err, "the mailbox tree is being synced by another process");
+}
+
+bool
+mailboxes_sync(struct run *run, struct error *err)
+{
+	struct mailboxes all = {.run = run, .separator = '/'};
+	struct tree_step *steps = NULL;
+	size_t count = 0;
+
+	if (!mailboxes_lock_tree(run, err)) {
+		return false;
+	}
+	bool ok = mailboxes_plan(&all, &steps, &count, err);
+
+	if (ok && mailboxes_any_vanished(&all, steps, count)) {
+		/* A mailbox with mail in it that is not listed is listed for again before it is believed. */
+		free(steps);
+		steps = NULL;
+		ok = mailboxes_check(run, err) && mailboxes_plan(&all, &steps, &count, err);
+	}
+	for (size_t i = 0; ok && i < count; i++) {
+		if (run->pass->dry_run) {
+			mailboxes_print(&all, &steps[i]);
+		} else {
+			ok = mailboxes_do(&all, &steps[i], err);
+		}
+	}
+	free(steps);
+	free(all.locals);
+	free(all.bases);
+	io_unlock(run->sync->locks, 0);
+	return ok;
+}
+
+/* --- which mailboxes a pass is about --- */
+
+static bool
+mailboxes_named(const struct run *run, const char *name)
+{
+	if (run->pass->mailbox_count == 0) {
+		return true;
+	}
+	for (size_t i = 0; i < run->pass->mailbox_count; i++) {
+		if (slice_equal(run->pass->mailboxes[i], slice_of(name))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static const struct run_remote *
+mailboxes_listed(const struct run *run, const struct base_mailbox *base)
+{
+	for (size_t i = 0; i < run->remote_count; i++) {
+		if (slice_equal(run->remotes[i].mailbox.raw_name, slice_of(base->raw_name))) {
+			return &run->remotes[i];
+		}
+	}
+	return NULL;
+}
+
+/* R2: left alone only when the remote's tuple is what the last scan saw. */
+static bool
+mailboxes_differs(const struct run *run, const struct run_box *box)
+{
+	const struct remote_mailbox *there = &box->remote->mailbox;
+	const struct base_mailbox *base = &box->base;
+
+	if (run->pass->full || base->uidvalidity == 0 || base->highestmodseq == 0 || !there->has_status) {
+		return true;
+	}
+	bool other_id = base->id.kind != GUID_NONE && there->id.kind != GUID_NONE && !guid_equal(&base->id, &there->id);
+
+	return other_id || base->uidvalidity != there->uidvalidity || base->seen_uidnext != there->uidnext ||
+	       base->seen_highestmodseq != there->highestmodseq || base->seen_messages != there->messages;
+}
+
+static bool
+mailboxes_in_trash(const struct run *run, const struct mailbox *mailbox)
+{
+	const char *trash = run->sync->settings->trash;
+	struct slice name = slice_of(mailbox->name);
+
+	if (mailbox->role != NULL && strcmp(mailbox->role, "trash") == 0) {
+		return true;
+	}
+	if (trash == NULL || strcmp(trash, "none") == 0) {
+		return false;
+	}
+	return mailbox_name_within(name, strcmp(trash, "server") == 0 ? SLICE_LITERAL("Trash") : slice_of(trash));
+}
+
+static bool
+mailboxes_add_box(void *context, const struct base_mailbox *base, struct error *err)
+{
+	struct mailboxes *all = context;
+	struct run *run = all->run;
+	struct mailbox mailbox;
+
+	if ((base->attributes & REMOTE_NOSELECT) != 0) {
+		return true;
+	}
+	if (!mailbox_load(all->txn, base->mailbox, &mailbox, err)) {
+		return false;
+	}
+	run->boxes = mailboxes_grow(run->boxes, run->box_count, sizeof(*run->boxes));
+	struct run_box *box = &run->boxes[run->box_count++];
+
+	*box = (struct run_box){
+		.id = base->mailbox,
+		.name = arena_text(&run->arena, slice_of(mailbox.name)),
+		.live = mailbox.expunged_s == 0,
+		.in_trash = mailboxes_in_trash(run, &mailbox),
+		.base = *base,
+		.remote = mailboxes_listed(run, base),
+	};
+	box->base.raw_name = slice_dup(slice_of(base->raw_name));
+	box->base.name = slice_dup(slice_of(base->name));
+	box->base.permanent = flags_copy(&base->permanent);
+	box->vanished = !run->pass->local_only && box->remote == NULL && mailbox_name_selected(slice_of(run->sync->settings->mailboxes), slice_of(base->name));
+	box->wants_scan = box->live && mailboxes_named(run, box->name) && box->remote != NULL && mailboxes_differs(run, box);
+	if (base->uidvalidity == 0 && mailbox.messages > 0) {
+		box->has_unpaired = true;
+	}
+	mailbox_finish(&mailbox);
+	return true;
+}
+
+/* Marks the mailboxes that a change here is about. */
+static bool
+mailboxes_mark_change(void *context, const struct base_change *change, struct error *err)
+{
+	struct run *run = context;
+	struct run_box *to = run_box_of(run, change->message.mailbox);
+	struct run_box *from = change->has_base ? run_box_of(run, change->base.mailbox) : NULL;
+	bool live = change->message.expunged_s == 0, based = change->has_base && change->base.gone == BASE_HERE;
+
+	(void)err;
+	if (to != NULL && live && !change->has_base && change->message.body != 0 && change->message.modseq.value > to->base.merged.value) {
+		to->has_unpaired = to->wants_push = true;
+	}
+	if (from == NULL || !based || change->message.modseq.value <= from->base.merged.value) {
+		return true;
+	}
+	bool moved = change->base.mailbox.value != change->message.mailbox.value;
+	struct merge_mask mask = run_mask(from);
+	SCOPED(flags_finish) struct flags ours = merge_masked(&change->message.flags, &mask);
+	SCOPED(flags_finish) struct flags theirs = merge_masked(&change->base.flags, &mask);
+
+	if (!live || moved || !flags_equal(&ours, &theirs)) {
+		from->wants_push = true;
+		if (to != NULL) {
+			to->wants_push = true;
+		}
+	}
+	return true;
+}
+
+static bool
+mailboxes_mark_aside(void *context, const struct aside *aside, struct error *err)
+{
+	struct mailboxes *all = context;
+	struct run_box *box = run_box_of(all->run, aside->mailbox);
+	struct base_message base;
+
+	if (box == NULL || aside->next_try_s > io_wall_s(all->run->sync->io)) {
+		return true;
+	}
+	if (aside->number.value == 0) {
+		box->wants_scan = box->live && (box->remote != NULL || all->run->pass->local_only);
+		return true;
+	}
+	box->wants_push = box->has_unpaired = true;
+	if (base_message_load(all->txn, RUN_REMOTE, aside->number, &base, err)) {
+		struct run_box *from = run_box_of(all->run, base.mailbox);
+
+		if (from != NULL) {
+			from->wants_push = true;
+		}
+		base_message_finish(&base);
+	} else if (err->kind == ERROR_GONE) {
+		error_clear(err);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static bool
+mailboxes_mark_hold(void *context, const struct hold *hold, struct error *err)
+{
+	struct mailboxes *all = context;
+	struct run_box *box = run_box_of(all->run, hold->mailbox);
+
+	(void)err;
+	if (box != NULL && hold->state == HOLD_CONFIRMED) {
+		box->wants_push = true;
+	}
+	return true;
+}
+
+static bool
+mailboxes_take_intent(void *context, const struct intent *intent, struct error *err)
+{
+	struct run *run = context;
+
+	(void)err;
+	run->intents = mailboxes_grow(run->intents, run->intent_count, sizeof(*run->intents));
+	run->intents[run->intent_count] = *intent;
+	run->intents[run->intent_count++].detail = NULL;
+	if (intent->kind > INTENT_MOVE) {
+		return true;
+	}
+	struct mailbox_id goes_to = intent->kind == INTENT_APPEND ? intent->mailbox : intent->target;
+	struct run_box *to = run_box_of(run, goes_to), *from = run_box_of(run, intent->mailbox);
+
+	if (to != NULL) {
+		to->wants_scan = to->wants_push = true;
+	}
+	if (from != NULL) {
+		from->wants_scan = true;
+	}
+	return true;
+}
+
+static bool
+mailboxes_read_boxes(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct mailboxes *all = context;
+	struct modseq since = {UINT64_MAX};
+
+	all->txn = txn;
+	run->snapshot = store_modseq(txn);
+	if (!base_mailbox_each(txn, RUN_REMOTE, mailboxes_add_box, all, err)) {
+		return false;
+	}
+	run->fresh = true;
+	for (size_t i = 0; i < run->box_count; i++) {
+		since.value = run->boxes[i].base.merged.value < since.value ? run->boxes[i].base.merged.value : since.value;
+		run->fresh &= run->boxes[i].base.uidvalidity == 0;
+	}
+	if (run->direction != SYNC_PULL && since.value < run->snapshot.value &&
+	    !base_change_each(txn, RUN_REMOTE, since, mailboxes_mark_change, run, err)) {
+		return false;
+	}
+	return aside_each(txn, RUN_REMOTE, mailboxes_mark_aside, all, err) && hold_each(txn, RUN_REMOTE, mailboxes_mark_hold, all, err) &&
+	       intent_each(txn, RUN_REMOTE, mailboxes_take_intent, run, err);
+}
+
+bool
+mailboxes_gather(struct run *run, struct error *err)
+{
+	struct mailboxes all = {.run = run};
+
+	if (!run_read(run, mailboxes_read_boxes, &all, err)) {
+		return false;
+	}
+	for (size_t i = 0; i < run->box_count; i++) {
+		struct run_box *box = &run->boxes[i];
+
+		/* Without a listing, what is to be changed there is looked at first. */
+		box->wants_scan |= run->pass->local_only && box->wants_push && box->live;
+		box->wants_push &= mailboxes_named(run, box->name);
+		if (box->vanished && box->live && mailboxes_named(run, box->name) && !pull_gone_all(run, box, err)) {
+			return false;
+		}
+	}
+	return true;
+}

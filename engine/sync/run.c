@@ -1,0 +1,159 @@
+#include "engine/sync/run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/log.h"
+
+void
+run_say(struct run *run, const char *format, ...)
+{
+	char line[1024];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	buf_append_text(&run->result->text, line);
+	buf_append_octet(&run->result->text, '\n');
+	log_info("sync", "%s", line);
+}
+
+void
+run_progress(struct run *run, const char *phase)
+{
+	if (run->pass->progress != NULL) {
+		run->pass->progress(run->pass->context, phase, run->progress_done, run->progress_total);
+	}
+}
+
+bool
+run_error_is_local(const struct error *err)
+{
+	switch (err->kind) {
+	case ERROR_ITEM:
+	case ERROR_GONE:
+	case ERROR_EXISTS:
+	case ERROR_REFUSED:
+	case ERROR_INVALID:
+	case ERROR_DAMAGED:
+		return true;
+	case ERROR_NONE:
+	case ERROR_RETRY:
+	case ERROR_UNREACHABLE:
+	case ERROR_THROTTLED:
+	case ERROR_CREDENTIALS:
+	case ERROR_TRUST:
+	case ERROR_CONFIG:
+	case ERROR_SPACE:
+	case ERROR_CANCELLED:
+	case ERROR_SYSTEM:
+	case ERROR_FATAL:
+	case ERROR_KIND_COUNT:
+		break;
+	}
+	return false;
+}
+
+struct run_aside {
+	struct number number;
+	struct mailbox_id mailbox;
+	enum side direction;
+	const struct error *why;
+};
+
+static bool
+run_write_aside(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct run_aside *aside = context;
+
+	(void)run;
+	if (aside->number.value != 0 && aside->direction == SIDE_REMOTE &&
+	    !message_set_failed(txn, aside->number, aside->why->text, err) && err->kind != ERROR_GONE) {
+		return false;
+	}
+	error_clear(err);
+	return aside_note(txn, RUN_REMOTE, aside->number, aside->mailbox, aside->direction, slice_of(aside->why->text), err);
+}
+
+bool
+run_set_aside(struct run *run, struct number number, struct mailbox_id mailbox, enum side direction, const struct error *why, struct error *err)
+{
+	struct run_aside aside = {.number = number, .mailbox = mailbox, .direction = direction, .why = why};
+	const struct run_box *box = run_box_of(run, mailbox);
+
+	run->result->failed++;
+	run_say(run, "%s: %s", box != NULL ? box->name : "the account", why->text);
+	return run_write(run, run_write_aside, &aside, STORE_LAZY, err);
+}
+
+struct run_box *
+run_box_of(struct run *run, struct mailbox_id id)
+{
+	size_t low = 0, high = run->box_count;
+
+	/* Boxes stand in the order of their rows. */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (run->boxes[middle].id.value < id.value) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low < run->box_count && run->boxes[low].id.value == id.value ? &run->boxes[low] : NULL;
+}
+
+size_t
+run_box_index(const struct run *run, const struct run_box *box)
+{
+	return (size_t)(box - run->boxes);
+}
+
+struct remote_target
+run_target(const struct run_box *box)
+{
+	return (struct remote_target){.raw_name = slice_of(box->base.raw_name), .uidvalidity = box->base.uidvalidity};
+}
+
+struct merge_mask
+run_mask(const struct run_box *box)
+{
+	return (struct merge_mask){.permanent = box->base.permanent, .keywords_any = box->base.keywords_any};
+}
+
+void
+run_arrival_finish(struct run_arrival *arrival)
+{
+	flags_finish(&arrival->flags);
+	if (arrival->has_header) {
+		envelope_finish(&arrival->envelope);
+		arrival->has_header = false;
+	}
+	body_prepared_destroy(&arrival->body);
+}
+
+bool
+run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn, void *context, struct error *err), void *context,
+	  enum store_durability durability, struct error *err)
+{
+	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
+
+	if (!store_write_begin(run->sync->store, STORE_ENGINE, &txn, err) || !write(run, txn, context, err)) {
+		return false;
+	}
+	if (run->pass->dry_run) {
+		return true; /* rolled back */
+	}
+	return store_write_commit(&txn, durability, err);
+}
+
+bool
+run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, void *context, struct error *err), void *context, struct error *err)
+{
+	SCOPED(store_read_end) struct store_txn *txn = NULL;
+
+	return store_read_begin(run->sync->store, &txn, err) && read(run, txn, context, err);
+}

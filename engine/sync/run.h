@@ -1,0 +1,183 @@
+/* What the files of engine/sync share: one pass in progress. Not for other layers.
+ *
+ * A pass goes through mailboxes (tree), scan, pull, push, removals; each has its file. It holds no transaction over the network: what the remote says is
+ * gathered in batches and written in short transactions.
+ */
+#ifndef SYNC_RUN_H
+#define SYNC_RUN_H
+
+#include "engine/base/arena.h"
+#include "engine/mime/identity.h"
+#include "engine/store/base.h"
+#include "engine/store/body.h"
+#include "engine/store/hold.h"
+#include "engine/store/intent.h"
+#include "engine/store/mailbox.h"
+#include "engine/sync/merge.h"
+#include "engine/sync/sync.h"
+
+#define RUN_BATCH_MESSAGES 500
+#define RUN_BATCH_BYTES (8u << 20)
+#define RUN_DEFERRED_MAX 20000 /* arrivals kept until all mailboxes are scanned, because they may be moves */
+
+struct sync {
+	struct io *io;
+	struct store *store;
+	const struct sync_settings *settings;
+	struct io_lock_file *locks;
+	int64_t last_run_ms;  /* for the clock of running time */
+	int64_t last_full_ms; /* the daily comparison */
+};
+
+/* A mailbox of the remote's listing. */
+struct run_remote {
+	struct remote_mailbox mailbox; /* raw_name in the arena */
+	struct slice name;             /* ours, in the arena */
+	struct mailbox_id paired;      /* our row, 0: none */
+};
+
+/* A message that is new there. */
+struct run_arrival {
+	size_t box;
+	uint32_t uid;
+	struct flags flags;
+	uint64_t modseq;
+	int64_t internaldate_s;
+	uint64_t size_bytes;
+	struct guid guid;
+	struct identity identity;
+	struct envelope envelope;
+	bool has_header;
+	struct body_prepared *body; /* or NULL */
+	bool done; /* settled otherwise */
+};
+
+/* Flags of a message of the base. */
+struct run_flag {
+	size_t box;
+	uint32_t uid;
+	struct flags flags;
+	uint64_t modseq;
+};
+
+/* A message of the base that is gone there. */
+struct run_gone {
+	struct number number;
+	size_t box;
+	struct guid guid;
+	bool settled; /* moved, or gone on both sides */
+};
+
+struct run_box {
+	struct mailbox_id id;
+	char *name;               /* ours */
+	bool live;                /* false: removed here, to be removed there */
+	bool in_trash;
+	struct base_mailbox base;
+	const struct run_remote *remote; /* NULL: not listed (local_only), or vanished */
+	bool vanished;
+	bool locked, busy;
+	bool wants_scan, wants_push;
+	bool has_unpaired;        /* messages here without a base */
+	bool rebuilt_hold;        /* stopped by R7 */
+	bool held_here, held_there; /* a hold waits: nothing more is expunged on that side */
+	bool scanned;             /* successfully in this pass */
+	bool failed;
+	struct remote_selected selected; /* as of the end of the scan */
+	struct uidset known;
+	bool push_incomplete;     /* something must be looked at again: `merged` stays */
+};
+
+struct run {
+	struct sync *sync;
+	struct remote_session *session;
+	const struct sync_pass *pass;
+	struct sync_result *result;
+	struct arena arena;
+	enum sync_direction direction;
+
+	struct run_remote *remotes;
+	size_t remote_count, remote_capacity;
+	struct run_box *boxes;
+	size_t box_count;
+	struct intent *intents; /* unsettled, of earlier runs */
+	size_t intent_count;
+
+	struct modseq snapshot; /* ours as of which changes here were gathered */
+
+	/* scanning */
+	bool fresh;                   /* there was no base at all when the pass began: nothing can have moved */
+	struct run_arrival *arrivals; /* the batch */
+	size_t arrival_count, arrival_bytes;
+	struct run_flag *flags; /* ... of it */
+	size_t flag_count;
+	struct run_arrival *deferred;
+	size_t deferred_count, deferred_capacity;
+	struct run_gone *gone;
+	size_t gone_count, gone_capacity;
+	uint64_t progress_done, progress_total;
+};
+
+#define RUN_REMOTE BASE_REMOTE
+
+/* --- run.c --- */
+/* A line of the result's text: "INBOX: 3 messages are held: …". */
+void run_say(struct run *run, const char *format, ...) PRINTF_LIKE(2, 3);
+void run_progress(struct run *run, const char *phase);
+/* Notes that a message or mailbox failed and is tried again later (R13). */
+bool run_set_aside(struct run *run, struct number number, struct mailbox_id mailbox, enum side direction, const struct error *why,
+		   struct error *err) MUST_CHECK;
+struct run_box *run_box_of(struct run *run, struct mailbox_id id); /* or NULL */
+size_t run_box_index(const struct run *run, const struct run_box *box);
+struct remote_target run_target(const struct run_box *box);
+struct merge_mask run_mask(const struct run_box *box);
+void run_arrival_finish(struct run_arrival *arrival);
+/* Commits a write of a pass, lazily, unless the pass is dry. */
+bool run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn, void *context, struct error *err), void *context,
+	       enum store_durability durability, struct error *err) MUST_CHECK;
+/* The same in a reading transaction. */
+bool run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, void *context, struct error *err), void *context,
+	      struct error *err) MUST_CHECK;
+/* Tells whether an error ends the pass (the session, the store) or only what it is about. */
+bool run_error_is_local(const struct error *err);
+
+/* --- mailboxes.c: the tree (R8) --- */
+bool mailboxes_check(struct run *run, struct error *err) MUST_CHECK;
+bool mailboxes_sync(struct run *run, struct error *err) MUST_CHECK;
+bool mailboxes_gather(struct run *run, struct error *err) MUST_CHECK; /* fills run->boxes */
+/* --- removals.c: mailboxes that end (R8) --- */
+/* Those that vanished there and have nothing left here; before push. */
+bool removals_here(struct run *run, struct error *err) MUST_CHECK;
+/* Those removed here whose messages are settled; last of all. */
+bool removals_there(struct run *run, struct error *err) MUST_CHECK;
+/* What an earlier run left half done. */
+bool removals_settle(struct run *run, struct error *err) MUST_CHECK;
+
+/* --- scan.c: what the remote says (R3) --- */
+bool scan_boxes(struct run *run, struct error *err) MUST_CHECK;
+bool scan_hold_rebuilt(struct run *run, struct run_box *box, const char *reason, struct error *err) MUST_CHECK;
+
+/* --- pull.c: into the store (R4-R6, R11) --- */
+bool pull_batch(struct run *run, struct error *err) MUST_CHECK; /* run->arrivals and run->flags; empties them */
+bool pull_gone_uids(struct run *run, struct run_box *box, const struct uidset *uids, struct error *err) MUST_CHECK;
+/* The whole mailbox vanished: all its base is gone, unless it turns up elsewhere. */
+bool pull_gone_all(struct run *run, struct run_box *box, struct error *err) MUST_CHECK;
+bool pull_finish(struct run *run, struct error *err) MUST_CHECK; /* deferred arrivals, then what is gone */
+
+/* --- push.c: to the remote (R9-R11, R14) --- */
+bool push_boxes(struct run *run, struct error *err) MUST_CHECK;
+
+/* --- holds.c: the brake --- */
+/* Decides for deletions of one mailbox on `side`: passes (true in out_pass, and notes them), or makes a hold of them. */
+bool holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum side side, const struct number *numbers, size_t count,
+		  uint64_t left, bool *out_pass, struct error *err) MUST_CHECK;
+bool holds_make(struct run *run, struct store_txn *txn, struct mailbox_id mailbox, enum side side, enum hold_kind kind, const char *reason,
+		const struct number *numbers, size_t count, struct error *err) MUST_CHECK;
+/* Carries out what a person answered since the last pass, as far as it is ours to do; what goes to the remote is left to push. */
+bool holds_answer(struct run *run, struct error *err) MUST_CHECK;
+/* Marks boxes by the holds that wait. */
+bool holds_mark(struct run *run, struct error *err) MUST_CHECK;
+/* Numbers of the live messages of the account, for the brake. */
+bool holds_note_sizes(struct run *run, struct error *err) MUST_CHECK;
+
+#endif
