@@ -2,8 +2,8 @@
 #ifndef ENGINE_ADMIN_H
 #define ENGINE_ADMIN_H
 
-#include "engine/engine.h"
 #include "engine/base/buf.h"
+#include "engine/engine.h"
 
 struct admin_progress { /* called now and then, from any thread */
 	void (*report)(void *context, const char *account, const char *phase, uint64_t done, uint64_t total);
@@ -14,13 +14,14 @@ struct admin_sync_options {
 	const char *const *mailboxes; /* names of ours; count 0: all */
 	size_t mailbox_count;
 	bool full, dry_run;
-	int direction; /* -1: as configured; else enum config_direction */
+	int direction;           /* -1: as configured; else enum config_direction */
 	int64_t lock_timeout_ms; /* 30000 */
-	bool alone;   /* do not ask the driving process (tests) */
+	bool alone;              /* do not ask the driving process (tests) */
 };
 
 struct admin_sync_result {
-	uint64_t downloaded, uploaded, moved_here, moved_there, flags_here, flags_there, expunged_here, expunged_there, bodies;
+	uint64_t downloaded, uploaded, moved_here, moved_there, flags_here, flags_there, expunged_here, expunged_there,
+		bodies;
 	uint64_t failed, held, deferred;
 	uint64_t turns, commands, octets_in, octets_out;
 	struct buf text; /* a line per failure, hold and deferral; with dry_run the plan */
@@ -28,11 +29,12 @@ struct admin_sync_result {
 void admin_sync_result_finish(struct admin_sync_result *result);
 
 /* One pass over the account, with the bodies that `bodies` asks for. Asks the driving process where there is one (S9). */
-bool admin_sync(struct account *account, const struct admin_sync_options *options, const struct admin_progress *progress,
-		struct admin_sync_result *out, struct error *err) MUST_CHECK;
+bool admin_sync(struct account *account, const struct admin_sync_options *options,
+	const struct admin_progress *progress, struct admin_sync_result *out, struct error *err) MUST_CHECK;
 /* Waits until what was changed here is on the remote (uploaded), the remote's news is here (downloaded), or the message or mailbox `path_number`
  * (0: the account). ERROR_RETRY when the time is over. */
-bool admin_wait(struct account *account, bool uploaded, bool downloaded, struct number message_or_0, int64_t timeout_ms, struct error *err) MUST_CHECK;
+bool admin_wait(struct account *account, bool uploaded, bool downloaded, struct number message_or_0, int64_t timeout_ms,
+	struct error *err) MUST_CHECK;
 /* Waits for the first listing of the tree and INBOX (mount returns then). true at once if it was listed before. */
 bool admin_wait_listed(struct account *account, const struct admin_progress *progress, struct error *err) MUST_CHECK;
 bool admin_confirm(struct account *account, uint64_t hold, struct buf *out_text, struct error *err) MUST_CHECK;

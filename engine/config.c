@@ -335,6 +335,10 @@ config_destroy(struct config **config)
 	for (size_t i = 0; i < (*config)->count; i++) {
 		account_finish(&(*config)->accounts[i]);
 	}
+	for (size_t i = 0; i < (*config)->override_count; i++) {
+		free((*config)->overrides[i]);
+	}
+	free((*config)->overrides);
 	free((*config)->accounts);
 	free((*config)->path);
 	free(*config);
@@ -653,6 +657,13 @@ config_load(
 	}
 	if (!read_file(config->path, &text, err)) {
 		return false;
+	}
+	config->overrides = calloc(override_count + 1, sizeof(char *));
+	if (config->overrides == NULL) {
+		abort();
+	}
+	for (; config->override_count < override_count; config->override_count++) {
+		config->overrides[config->override_count] = slice_dup(slice_of(overrides[config->override_count]));
 	}
 	load.path = config->path;
 	load.text = buf_slice(&text);

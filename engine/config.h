@@ -48,6 +48,8 @@ struct config {
 	char *path;
 	struct config_account *accounts;
 	size_t count;
+	char **overrides; /* as given, for reading it again */
+	size_t override_count;
 };
 
 /* Reads `path` (NULL: $MAILFS_CONFIG, else $XDG_CONFIG_HOME/mailfs/config) and applies overrides, each "ACCOUNT.KEY=VALUE". ERROR_CONFIG. */

@@ -13,13 +13,13 @@ struct engine;
 struct account; /* one opened account: store, remote, threads */
 
 struct engine_options {
-	bool sync;        /* keep accounts in step (a mount without nosync, a daemon); else only what is asked for */
-	bool mounted;     /* a mount: writes come from it */
+	bool sync;    /* keep accounts in step (a mount without nosync, a daemon); else only what is asked for */
+	bool mounted; /* a mount: writes come from it */
 };
 
 /* Opens the named accounts (count 0: all). No thread is started and no database opened before engine_start, so fork comes before. */
-bool engine_create(const struct config *config, const char *const *names, size_t count, const struct engine_options *options,
-		   struct engine **out, struct error *err) MUST_CHECK;
+bool engine_create(const struct config *config, const char *const *names, size_t count,
+	const struct engine_options *options, struct engine **out, struct error *err) MUST_CHECK;
 /* Opens stores, starts threads. */
 bool engine_start(struct engine *engine, struct error *err) MUST_CHECK;
 /* Makes what is written durable; with drain_ms > 0 keeps sending what is queued for at most so long; then ends all threads. */

@@ -1,0 +1,39 @@
+/* What the files edit*.c share. Not for others. */
+#ifndef ENGINE_EDIT_INTERNAL_H
+#define ENGINE_EDIT_INTERNAL_H
+
+#include "engine/account.h"
+#include "engine/edit.h"
+#include "engine/store/local.h"
+#include "engine/store/mailbox.h"
+#include "engine/store/message.h"
+
+#define EDIT_REST_NS           INT64_C(10000000000) /* so long a file of another name rests before it becomes a message */
+#define EDIT_JUST_NOW_MS       50                   /* times set so soon after a delivery belong to it */
+#define EDIT_MESSAGE_BYTES_MAX (256u << 20)
+
+/* Begins a write for a user; REFUSED where the account only pulls. */
+bool edit_begin(struct account *account, struct store_txn **out, struct error *err) MUST_CHECK;
+/* Commits it, and tells the worker. */
+bool edit_commit(struct account *account, struct store_txn **txn, enum store_durability durability, struct error *err)
+	MUST_CHECK;
+/* GONE where the mailbox is no more; REFUSED with EACCES where no message can be put: \Noselect or read-only. */
+bool edit_check_mailbox(struct store_txn *txn, struct mailbox_id mailbox, struct error *err) MUST_CHECK;
+/* Notes that a message was made just now, by a user. */
+void edit_note_delivery(struct account *account, struct number number);
+/* REFUSED with an errno that says more. */
+bool edit_refuse(struct error *err, int sys_errno, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Tells whether a file of this name is a message at its last close; else it is local, or becomes one after a rest. */
+bool edit_is_message_name(struct slice name);
+
+/* A writer around bytes that a crash left, or a local file whose rest is over. `pending` 0: none. */
+bool edit_writer_recover(
+	struct account *account, const struct pending *pending, struct edit_writer **out, struct error *err) MUST_CHECK;
+/* Its bytes go to rejected/. */
+bool edit_writer_reject(struct edit_writer *writer, struct error *err) MUST_CHECK;
+
+/* Makes messages of local files whose rest is over and that look like mail. Gives when to look again (monotonic; INT64_MAX: no need). */
+void edit_promote(struct account *account, int64_t *out_next_ms);
+
+#endif
