@@ -125,6 +125,9 @@ struct remote_body_sink {
 	/* found = false: it is gone (NIL or not in the answer); data may have been given for nothing. */
 	bool (*end)(void *context, uint32_t uid, bool found, struct error *err);
 	void *context;
+	/* How many octets of this large body are had from a call that was cut, under the same UIDVALIDITY and size: `data` goes on behind them.
+	 * May be NULL. Less than size_bytes, else all is fetched. */
+	uint64_t (*resume)(void *context, uint32_t uid, uint64_t size_bytes);
 };
 
 /* --- effects; every one names the mailbox with the UIDVALIDITY it was decided for: where SELECT (or APPENDUID, COPYUID) tells another, nothing is
@@ -155,6 +158,7 @@ struct remote_copy { /* one message of a MOVE or COPY */
 	uint32_t uid;
 	enum remote_outcome outcome; /* DONE only if the server named it (COPYUID) or, without UIDPLUS, said OK with `target.uid` 0 */
 	struct remote_uid target;
+	enum error_kind refusal; /* REFUSED: GONE where it is not in the mailbox (look again), else what the server's NO means */
 };
 
 struct remote_capabilities {
@@ -220,6 +224,10 @@ struct remote_ops {
 	 * `raw_names[0]` (call it on one session per mailbox), else sleeps. Calls back for each hint. */
 	bool (*watch)(struct remote_session *session, const struct slice *raw_names, size_t count, int other_fd, int64_t timeout_ms,
 		      void (*hint)(void *context, const struct remote_watch_event *event), void *context, struct error *err);
+
+	/* Tells a mailbox's id that an earlier process learned, so that the account check need not ask for what the name and UIDVALIDITY already say.
+	 * NULL where nothing is gained. */
+	void (*remember)(struct remote *remote, struct slice raw_name, uint32_t uidvalidity, const struct guid *id);
 
 	/* Counters of the session's wire, for tests and `sync -v`. */
 	void (*counters)(const struct remote_session *session, uint64_t *octets_in, uint64_t *octets_out, uint64_t *turns, uint64_t *commands);
