@@ -11,6 +11,7 @@
 #include "engine/base/scope.h"
 
 enum lock_rank {
+	LOCK_RANK_HANDLE = 5,   /* mount: one file being written, while the engine works on it */
 	LOCK_RANK_ENGINE = 10,  /* engine: list of accounts, listeners */
 	LOCK_RANK_ACCOUNT = 20, /* account: worker state, queues */
 	LOCK_RANK_FS = 30,      /* mount: handles, parked opens, local names */

@@ -1,0 +1,189 @@
+#include "fs/attach.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/base/buf.h"
+#include "engine/base/log.h"
+
+#define FILE_SYSTEM_TYPE "fuse.mailfs"
+
+extern char **environ;
+
+/* --- unmounting --- */
+
+/* fusermount3 may unmount what the kernel says is ours, though we are not root. */
+static bool
+ask_fusermount(const char *dir, bool lazy, struct error *err)
+{
+	char program[] = "fusermount3", how[] = "-u", at_once[] = "-z", end[] = "--";
+	char *directory = slice_dup(slice_of(dir));
+	char *arguments[] = {program, how, lazy ? at_once : end, lazy ? end : directory, lazy ? directory : NULL, NULL};
+	int status = 0, answer;
+	pid_t child;
+
+	answer = posix_spawnp(&child, program, NULL, NULL, arguments, environ);
+	if (answer != 0) {
+		free(directory);
+		return error_errno(err, answer, "%s: running fusermount3", dir);
+	}
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+	}
+	free(directory);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		return error_set(err, ERROR_REFUSED, "%s: fusermount3 could not unmount it", dir);
+	}
+	return true;
+}
+
+bool
+attach_unmount(const char *dir, bool lazy, struct error *err)
+{
+	if (umount2(dir, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0) {
+		return true;
+	}
+	if (errno == EPERM) {
+		return ask_fusermount(dir, lazy, err);
+	}
+	if (errno == EINVAL || errno == ENOENT) {
+		return error_set(err, ERROR_INVALID, "%s: nothing is mounted there", dir);
+	}
+	return error_errno(err, errno, "unmounting %s", dir);
+}
+
+/* --- before mounting --- */
+
+static bool
+is_empty(const char *dir, bool *out_empty, struct error *err)
+{
+	DIR *stream = opendir(dir);
+	const struct dirent *entry;
+
+	if (stream == NULL) {
+		return error_errno(err, errno, "%s", dir);
+	}
+	*out_empty = true;
+	while ((entry = readdir(stream)) != NULL) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+			*out_empty = false;
+			break;
+		}
+	}
+	(void)closedir(stream);
+	return true;
+}
+
+bool
+attach_prepare(const char *dir, struct error *err)
+{
+	struct stat st;
+	bool empty = false;
+
+	/* ENOTCONN: what was mounted there has died, and its mount is left */
+	if (stat(dir, &st) != 0 && errno == ENOTCONN) {
+		log_info("mount", "event=dead-mount-taken-away dir=\"%s\"", dir);
+		if (!attach_unmount(dir, true, err)) {
+			return error_wrap(err, "taking away the dead mount");
+		}
+	}
+	if (stat(dir, &st) != 0) {
+		return error_errno(err, errno, "%s", dir);
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		return error_errno(err, ENOTDIR, "%s", dir);
+	}
+	if (!is_empty(dir, &empty, err)) {
+		return false;
+	}
+	if (!empty) {
+		(void)error_set(err, ERROR_REFUSED, "%s is not empty: what is in it would be hidden", dir);
+		err->sys_errno = ENOTEMPTY;
+		return false;
+	}
+	return true;
+}
+
+/* --- mounting --- */
+
+static const struct {
+	const char *word;
+	unsigned long set, clear;
+} flags_of_words[] = {
+	{"ro", MS_RDONLY, 0},
+	{"rw", 0, MS_RDONLY},
+	{"nosuid", MS_NOSUID, 0},
+	{"suid", 0, MS_NOSUID},
+	{"nodev", MS_NODEV, 0},
+	{"dev", 0, MS_NODEV},
+	{"noexec", MS_NOEXEC, 0},
+	{"exec", 0, MS_NOEXEC},
+	{"noatime", MS_NOATIME, 0},
+	{"atime", 0, MS_NOATIME},
+	{"sync", MS_SYNCHRONOUS, 0},
+	{"async", 0, MS_SYNCHRONOUS},
+	{"nodiratime", MS_NODIRATIME, 0},
+	{"diratime", 0, MS_NODIRATIME},
+	{"dirsync", MS_DIRSYNC, 0},
+	{"relatime", MS_RELATIME, 0},
+};
+
+/* Turns a word of -o to a flag of mount(2), or adds it to what FUSE reads for itself. */
+static void
+take_word(const char *word, unsigned long *flags, struct buf *data)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(flags_of_words); i++) {
+		if (strcmp(word, flags_of_words[i].word) == 0) {
+			*flags = (*flags | flags_of_words[i].set) & ~flags_of_words[i].clear;
+			return;
+		}
+	}
+	buf_printf(data, ",%s", word);
+}
+
+bool
+attach_mount(const char *dir, const char *source, const struct mount_options *options, int *out_fd, struct error *err)
+{
+	SCOPED(buf_finish) struct buf data = BUF_INIT;
+	unsigned long flags = MS_NOSUID | MS_NODEV | (options->read_only ? MS_RDONLY : 0);
+	uid_t uid = options->has_user ? options->user_uid : getuid();
+	gid_t gid = options->has_user ? options->user_gid : getgid();
+	struct stat st;
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		return error_errno(err, errno, "/dev/fuse");
+	}
+	if (stat(dir, &st) != 0) {
+		(void)error_errno(err, errno, "%s", dir);
+		(void)close(fd);
+		return false;
+	}
+	buf_printf(&data, "fd=%d,rootmode=%o,user_id=%u,group_id=%u", fd, (unsigned)st.st_mode & S_IFMT, (unsigned)uid,
+		(unsigned)gid);
+	if (options->allow_other) {
+		buf_append_text(&data, ",allow_other,default_permissions");
+	}
+	for (size_t i = 0; i < options->fuse_word_count; i++) {
+		take_word(options->fuse_words[i], &flags, &data);
+	}
+	if (mount(source, dir, FILE_SYSTEM_TYPE, flags, data.data) != 0) {
+		if (errno == EINVAL) {
+			(void)error_set(
+				err, ERROR_CONFIG, "mounting %s: an option is not known to FUSE (%s)", dir, data.data);
+		} else {
+			(void)error_errno(err, errno, "mounting %s", dir);
+		}
+		(void)close(fd);
+		return false;
+	}
+	*out_fd = fd;
+	return true;
+}

@@ -1,0 +1,831 @@
+#include "fs/file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+#include "fs/mount_internal.h"
+#include "fs/notify.h"
+#include "fs/plain.h"
+
+#define ALIAS_HOPS_MAX 8                   /* new file, local name, message, its replacements */
+#define ALIAS_ODD      (UINT64_C(1) << 63) /* beside the inode: the bytes are others than were written */
+#define NS_PER_S       INT64_C(1000000000)
+
+/* --- the table --- */
+
+static struct file *
+find_locked(struct mount *mount, uint64_t inode)
+{
+	uint64_t value;
+
+	return inode_map_get(&mount->files, inode, &value) ? (struct file *)(uintptr_t)value : NULL;
+}
+
+/* Puts a file among those whose name only the mount knows, or takes it out. */
+static void
+set_named_locked(struct mount *mount, struct file *file, bool named)
+{
+	if (named == file->named) {
+		return;
+	}
+	file->named = named;
+	if (named) {
+		file->next_named = mount->named_files;
+		file->at_named = &mount->named_files;
+		if (file->next_named != NULL) {
+			file->next_named->at_named = &file->next_named;
+		}
+		mount->named_files = file;
+		mount->named_file_count++;
+	} else {
+		*file->at_named = file->next_named;
+		if (file->next_named != NULL) {
+			file->next_named->at_named = file->at_named;
+		}
+		mount->named_file_count--;
+	}
+}
+
+static void
+set_name_locked(struct file *file, struct node dir, struct slice name)
+{
+	free(file->name);
+	file->name = slice_dup(name);
+	file->dir = dir;
+}
+
+static struct file *
+new_file(struct mount *mount, uint8_t octet, enum file_state state)
+{
+	struct file *file = calloc(1, sizeof(*file));
+
+	if (file == NULL) {
+		abort();
+	}
+	mutex_init(&file->lock, LOCK_RANK_HANDLE);
+	file->account = mount_account(mount, octet);
+	file->octet = octet;
+	file->state = state;
+	file->references = 1;
+	file->fd = -1;
+	file->mtime_ns = file->ctime_ns = attr_now_ns();
+	return file;
+}
+
+static void
+destroy_file(struct file *file)
+{
+	assert(!file->named);
+	edit_writer_discard(&file->writer);
+	view_body_close(&file->body);
+	if (file->fd >= 0) {
+		(void)close(file->fd);
+	}
+	mutex_finish(&file->lock);
+	free(file->name);
+	free(file);
+}
+
+/* The inode that an inode's aliases lead to. */
+static uint64_t
+canonical_locked(const struct mount *mount, uint64_t inode)
+{
+	uint64_t next;
+
+	for (unsigned hops = 0; hops < ALIAS_HOPS_MAX && inode_map_get(&mount->aliases, inode, &next); hops++) {
+		inode = next & ~ALIAS_ODD;
+	}
+	return inode;
+}
+
+struct file *
+file_hold(struct mount *mount, uint64_t inode)
+{
+	struct file *file;
+
+	mutex_lock(&mount->lock);
+	file = find_locked(mount, canonical_locked(mount, inode));
+	if (file != NULL) {
+		file->references++;
+	}
+	mutex_unlock(&mount->lock);
+	return file;
+}
+
+void
+file_drop(struct mount *mount, struct file **file)
+{
+	struct file *gone = NULL;
+
+	if (*file == NULL) {
+		return;
+	}
+	mutex_lock(&mount->lock);
+	assert((*file)->references > 0);
+	if (--(*file)->references == 0) {
+		gone = *file;
+		set_named_locked(mount, gone, false);
+		inode_map_remove(&mount->files, gone->inode);
+	}
+	mutex_unlock(&mount->lock);
+	if (gone != NULL) {
+		destroy_file(gone);
+	}
+	*file = NULL;
+}
+
+static bool
+same_node(struct node a, struct node b)
+{
+	return a.kind == b.kind && a.account == b.account && a.number == b.number;
+}
+
+uint64_t
+file_by_name(struct mount *mount, struct node dir, struct slice name)
+{
+	uint64_t inode = 0;
+
+	mutex_lock(&mount->lock);
+	for (struct file *file = mount->named_files; file != NULL; file = file->next_named) {
+		if (same_node(file->dir, dir) && slice_equal(slice_of(file->name), name)) {
+			inode = file->inode;
+			break;
+		}
+	}
+	mutex_unlock(&mount->lock);
+	return inode;
+}
+
+static int
+by_inode(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+size_t
+file_list_new(struct mount *mount, struct node dir, uint32_t after, uint64_t **out_inodes)
+{
+	uint64_t *inodes;
+	size_t count = 0;
+
+	mutex_lock(&mount->lock);
+	inodes = calloc(mount->named_file_count + 1, sizeof(*inodes));
+	if (inodes == NULL) {
+		abort();
+	}
+	for (struct file *file = mount->named_files; file != NULL; file = file->next_named) {
+		if (same_node(file->dir, dir) && (uint32_t)file->inode > after) {
+			inodes[count++] = file->inode;
+		}
+	}
+	mutex_unlock(&mount->lock);
+	qsort(inodes, count, sizeof(*inodes), by_inode); /* one account, one kind: by serial */
+	*out_inodes = inodes;
+	return count;
+}
+
+char *
+file_name(struct mount *mount, struct file *file)
+{
+	char *name = NULL;
+
+	mutex_lock(&mount->lock);
+	if (file->named) {
+		name = slice_dup(slice_of(file->name));
+	}
+	mutex_unlock(&mount->lock);
+	return name;
+}
+
+/* --- aliases --- */
+
+bool
+file_resolve(struct mount *mount, uint64_t inode, struct node *out)
+{
+	mutex_lock(&mount->lock);
+	inode = canonical_locked(mount, inode);
+	mutex_unlock(&mount->lock);
+	return mount_node(mount, inode, out);
+}
+
+void
+file_set_alias(struct mount *mount, uint64_t inode, struct node became, bool odd)
+{
+	uint64_t target = mount_inode(mount, became);
+
+	mutex_lock(&mount->lock);
+	if (inode != target) {
+		inode_map_put(&mount->aliases, inode, target | (odd ? ALIAS_ODD : 0));
+	}
+	mutex_unlock(&mount->lock);
+}
+
+bool
+file_pages_hold(struct mount *mount, uint64_t inode)
+{
+	uint64_t next;
+	bool hold;
+
+	mutex_lock(&mount->lock);
+	hold = !inode_map_get(&mount->aliases, inode, &next) || (next & ALIAS_ODD) == 0;
+	mutex_unlock(&mount->lock);
+	return hold;
+}
+
+void
+file_forget(struct mount *mount, uint64_t inode)
+{
+	mutex_lock(&mount->lock);
+	inode_map_remove(&mount->aliases, inode);
+	mutex_unlock(&mount->lock);
+}
+
+/* --- making and opening --- */
+
+static uint32_t
+next_serial_locked(struct mount *mount, uint8_t octet)
+{
+	struct node node = {.kind = NODE_NEW, .account = octet};
+	uint64_t value;
+
+	do {
+		node.number = ++mount->last_serial;
+	} while (node.number == 0 || inode_map_get(&mount->files, mount_inode(mount, node), &value) ||
+		 inode_map_get(&mount->aliases, mount_inode(mount, node), &value));
+	return node.number;
+}
+
+bool
+file_create(struct mount *mount, struct node dir, struct slice name, struct file **out, struct error *err)
+{
+	struct edit_writer *writer = NULL;
+	struct file *file;
+
+	if (!edit_writer_create(
+		    mount_account(mount, dir.account), (struct mailbox_id){dir.number}, name, &writer, err)) {
+		return false;
+	}
+	file = new_file(mount, dir.account, FILE_WRITER);
+	file->writer = writer;
+	file->writers = 1;
+	set_name_locked(file, dir, name);
+	mutex_lock(&mount->lock);
+	file->inode = mount_inode(mount,
+		(struct node){
+			.kind = NODE_NEW, .account = dir.account, .number = next_serial_locked(mount, dir.account)});
+	inode_map_put(&mount->files, file->inode, (uint64_t)(uintptr_t)file);
+	set_named_locked(mount, file, true);
+	mutex_unlock(&mount->lock);
+	dir_touch(mount, dir);
+	*out = file;
+	return true;
+}
+
+/* Joins what is open under an inode; NULL if nothing is. */
+static struct file *
+join(struct mount *mount, uint64_t inode, bool writes)
+{
+	struct file *file;
+
+	mutex_lock(&mount->lock);
+	file = find_locked(mount, inode);
+	if (file != NULL) {
+		file->references++;
+		file->writers += writes;
+	}
+	mutex_unlock(&mount->lock);
+	return file;
+}
+
+static bool
+open_local(struct file *file, struct error *err)
+{
+	SCOPED(edit_local_finish) struct edit_local local = {0};
+
+	if (!edit_local_load(file->account, file->number, &local, err)) {
+		return false;
+	}
+	if (local.kind != PLAIN_FILE) {
+		return error_errno(err, EISDIR, "%s", local.name);
+	}
+	file->mtime_ns = local.mtime_ns;
+	file->ctime_ns = local.ctime_ns;
+	file->mode = local.mode;
+	return edit_local_open(file->account, file->number, O_RDWR | O_CLOEXEC, &file->fd, err);
+}
+
+bool
+file_open(struct mount *mount, struct node node, bool writes, struct file **out, struct error *err)
+{
+	uint64_t inode = mount_inode(mount, node);
+	struct file *file = join(mount, inode, writes), *other;
+
+	if (file != NULL) {
+		*out = file;
+		return true;
+	}
+	if (node.kind != NODE_MESSAGE && node.kind != NODE_LOCAL) {
+		return error_set(err, ERROR_GONE, "nothing came of this file");
+	}
+	file = new_file(mount, node.account, node.kind == NODE_LOCAL ? FILE_LOCAL : FILE_MESSAGE);
+	file->number = (struct number){node.number};
+	file->inode = inode;
+	file->writers = writes;
+	if (node.kind == NODE_LOCAL && !open_local(file, err)) {
+		destroy_file(file);
+		return false;
+	}
+	mutex_lock(&mount->lock);
+	other = find_locked(mount, inode);
+	if (other != NULL) { /* somebody was faster */
+		other->references++;
+		other->writers += writes;
+	} else {
+		inode_map_put(&mount->files, inode, (uint64_t)(uintptr_t)file);
+	}
+	mutex_unlock(&mount->lock);
+	if (other != NULL) {
+		destroy_file(file);
+		file = other;
+	}
+	*out = file;
+	return true;
+}
+
+/* --- bytes --- */
+
+static bool
+pread_all(int fd, void *out, size_t size, uint64_t offset, size_t *out_got, struct error *err)
+{
+	size_t got = 0;
+
+	while (got < size) {
+		ssize_t count = pread(fd, (char *)out + got, size - got, (off_t)(offset + got));
+
+		if (count < 0 && errno == EINTR) {
+			continue;
+		}
+		if (count < 0) {
+			return error_errno(err, errno, "reading a local file");
+		}
+		if (count == 0) {
+			break;
+		}
+		got += (size_t)count;
+	}
+	*out_got = got;
+	return true;
+}
+
+static bool
+pwrite_all(int fd, struct slice data, uint64_t offset, struct error *err)
+{
+	while (data.length > 0) {
+		ssize_t count = pwrite(fd, data.data, data.length, (off_t)offset);
+
+		if (count < 0 && errno == EINTR) {
+			continue;
+		}
+		if (count < 0) {
+			return error_errno(err, errno, "writing a local file");
+		}
+		data = slice_skip(data, (size_t)count);
+		offset += (uint64_t)count;
+	}
+	return true;
+}
+
+static bool
+read_message_locked(struct file *file, void *out, size_t size, uint64_t offset, size_t *out_got, struct error *err)
+{
+	if (file->body == NULL) {
+		switch (view_body_open(file->account, file->number, &file->body, err)) {
+		case VIEW_BODY_OPEN:
+			break;
+		case VIEW_BODY_MISSING:
+			return error_errno(err, EIO, "the body is not here");
+		case VIEW_BODY_FAILED:
+			return false;
+		}
+	}
+	return view_body_read(file->body, out, size, offset, out_got, err);
+}
+
+bool
+file_read(struct file *file, void *out, size_t size, uint64_t offset, size_t *out_got, struct error *err)
+{
+	bool done = false;
+
+	mutex_lock(&file->lock);
+	switch (file->state) {
+	case FILE_WRITER:
+		done = edit_writer_pread(file->writer, out, size, offset, out_got, err);
+		break;
+	case FILE_LOCAL:
+		done = pread_all(file->fd, out, size, offset, out_got, err);
+		break;
+	case FILE_MESSAGE:
+		done = read_message_locked(file, out, size, offset, out_got, err);
+		break;
+	case FILE_NOTHING:
+		done = error_set(err, ERROR_GONE, "nothing came of this file");
+		break;
+	}
+	mutex_unlock(&file->lock);
+	return done;
+}
+
+/* Makes sure that there is something to write to: a message is copied at its first write. `truncate`: without its bytes. */
+static bool
+make_writable_locked(struct file *file, bool truncate, struct error *err)
+{
+	if (file->state == FILE_NOTHING) {
+		return error_set(err, ERROR_GONE, "nothing came of this file");
+	}
+	if (file->state == FILE_MESSAGE) {
+		if (!edit_writer_replace(file->account, file->number, truncate, &file->writer, err)) {
+			return false;
+		}
+		view_body_close(&file->body);
+		file->replaces = true;
+		file->state = FILE_WRITER;
+	}
+	return true;
+}
+
+static void
+note_write_locked(struct file *file)
+{
+	struct error ignored = ERROR_INIT;
+
+	if (file->state == FILE_LOCAL && !file->written && !file->unlinked) {
+		(void)!plain_record(file, false, &ignored); /* it does not rest any more */
+	}
+	file->written = file->dirty = true;
+	file->mtime_ns = file->ctime_ns = attr_now_ns();
+}
+
+bool
+file_write(struct file *file, struct slice data, uint64_t offset, struct error *err)
+{
+	bool done;
+
+	mutex_lock(&file->lock);
+	done = make_writable_locked(file, false, err);
+	if (done) {
+		done = file->state == FILE_LOCAL ? pwrite_all(file->fd, data, offset, err)
+						 : edit_writer_pwrite(file->writer, data, offset, err);
+		file->odd = file->odd || memchr(data.data, '\r', data.length) != NULL ||
+			    (offset == 0 && slice_has_prefix(data, SLICE_LITERAL("From ")));
+		note_write_locked(file);
+	}
+	mutex_unlock(&file->lock);
+	return done;
+}
+
+bool
+file_flush(struct file *file, bool killed, struct error *err)
+{
+	bool done = true;
+
+	mutex_lock(&file->lock);
+	if (file->state == FILE_WRITER && file->written && (file->dirty || killed) && !file->unlinked) {
+		done = edit_writer_flush(file->writer, killed, err);
+		file->dirty = !done;
+	}
+	mutex_unlock(&file->lock);
+	return done;
+}
+
+bool
+file_sync(struct file *file, struct error *err)
+{
+	bool done = true;
+
+	if (!file_flush(file, false, err)) {
+		return false;
+	}
+	mutex_lock(&file->lock);
+	if (file->state == FILE_LOCAL) {
+		done = fsync(file->fd) == 0 || error_errno(err, errno, "making a local file durable");
+		done = done && (file->unlinked || plain_record(file, false, err));
+	}
+	mutex_unlock(&file->lock);
+	return done;
+}
+
+/* --- what becomes of it --- */
+
+static void
+log_released(const struct file *file, bool done, const struct error *error)
+{
+	if (!done) {
+		log_error("mount", "event=handing-over inode=%#llx error=\"%s\"", (unsigned long long)file->inode,
+			error->text);
+	}
+}
+
+/* The kernel has the name, and the pages unless they read back otherwise (CRLF as LF). That the directory changed it does not know. */
+static void
+tell_kernel(struct mount *mount, struct file *file, struct number message)
+{
+	if (file->odd || file->replaces) {
+		notify_inode(mount->notify, file->inode);
+	} else if (message.value != 0) {
+		notify_own(mount->notify, file->octet,
+			&(struct notify_own){
+				mount_inode(mount, file->dir), slice_of(file->name), message.value, .live = true},
+			1);
+	}
+}
+
+/* Hands a writer over to the engine. */
+static void
+release_locked(struct mount *mount, struct file *file)
+{
+	struct number message = {0}, local = {0};
+	struct error err = ERROR_INIT;
+	uint64_t size = edit_writer_size(file->writer);
+	struct node became = {.account = file->octet};
+	bool done = edit_writer_release(&file->writer, &message, &local, &err);
+
+	log_released(file, done, &err);
+	file->writer = NULL;
+	file->number = message.value != 0 ? message : local;
+	file->state = message.value != 0 ? FILE_MESSAGE : local.value != 0 ? FILE_LOCAL : FILE_NOTHING;
+	became.kind = message.value != 0 ? NODE_MESSAGE : NODE_LOCAL;
+	became.number = (uint32_t)file->number.value;
+	if (file->state == FILE_LOCAL && (file->fd >= 0 || !open_local(file, &err))) {
+		file->state = FILE_NOTHING;
+	}
+	if (file->number.value != 0) {
+		file_set_alias(mount, file->inode, became, file->odd || file->replaces);
+	}
+	mutex_lock(&mount->lock);
+	set_named_locked(mount, file, false);
+	mutex_unlock(&mount->lock);
+	log_debug("mount", "event=released message=%llu local=%llu size=%llu", (unsigned long long)message.value,
+		(unsigned long long)local.value, (unsigned long long)size);
+	tell_kernel(mount, file, message);
+}
+
+static void
+settle_local_locked(struct mount *mount, struct file *file)
+{
+	struct error err = ERROR_INIT;
+
+	if (!file->written || file->unlinked) {
+		return;
+	}
+	if (!plain_record(file, true, &err)) {
+		log_warn("mount", "event=local-close error=\"%s\"", err.text);
+		return;
+	}
+	file->written = false;
+}
+
+/* The last handle that may write is closed. */
+static void
+settle(struct mount *mount, struct file *file)
+{
+	bool again;
+
+	mutex_lock(&file->lock);
+	mutex_lock(&mount->lock);
+	again = file->writers > 0; /* opened once more */
+	mutex_unlock(&mount->lock);
+	if (!again && file->state == FILE_LOCAL) {
+		settle_local_locked(mount, file);
+	} else if (!again && file->state == FILE_WRITER && file->unlinked) {
+		edit_writer_discard(&file->writer);
+		file->state = FILE_NOTHING;
+	} else if (!again && file->state == FILE_WRITER) {
+		release_locked(mount, file);
+	}
+	mutex_unlock(&file->lock);
+}
+
+void
+file_close_all(struct mount *mount)
+{
+	uint64_t inode, value;
+
+	while (inode_map_any(&mount->files, &inode, &value)) {
+		struct file *file = (struct file *)(uintptr_t)value;
+		struct error err = ERROR_INIT;
+
+		/* what was written since the last FLUSH may be half of it */
+		if (file->state == FILE_WRITER && file->dirty && !file_flush(file, true, &err)) {
+			log_warn("mount", "event=rejecting error=\"%s\"", err.text);
+		}
+		file->writers = 0;
+		settle(mount, file);
+		file->references = 1;
+		file_drop(mount, &file);
+	}
+}
+
+void
+file_close(struct mount *mount, struct file **file, bool writes)
+{
+	bool last = false;
+
+	if (*file == NULL) {
+		return;
+	}
+	if (writes) {
+		mutex_lock(&mount->lock);
+		assert((*file)->writers > 0);
+		last = --(*file)->writers == 0;
+		mutex_unlock(&mount->lock);
+	}
+	if (last) {
+		settle(mount, *file);
+	}
+	file_drop(mount, file);
+}
+
+bool
+file_attr(struct mount *mount, struct file *file, struct entry *out)
+{
+	struct node node = {0};
+	struct stat st;
+	bool told = mount_node(mount, file->inode, &node);
+
+	mutex_lock(&file->lock);
+	if (told && file->state == FILE_WRITER) {
+		attr_of_bytes(mount, node, edit_writer_size(file->writer), file->mtime_ns, file->ctime_ns, out);
+	} else if (told && file->state == FILE_LOCAL && fstat(file->fd, &st) == 0) {
+		attr_of_bytes(mount, node, (uint64_t)st.st_size, file->mtime_ns, file->ctime_ns, out);
+		out->attr.st_mode = S_IFREG | (file->mode & 07777);
+	} else {
+		told = false;
+	}
+	if (told && file->unlinked) {
+		out->attr.st_nlink = 0;
+	}
+	mutex_unlock(&file->lock);
+	return told;
+}
+
+/* --- changes by name or inode --- */
+
+static bool
+truncate_locked(struct file *file, uint64_t size, struct error *err)
+{
+	bool done;
+
+	if (!make_writable_locked(file, size == 0, err)) {
+		return false;
+	}
+	if (file->state == FILE_LOCAL) {
+		done = ftruncate(file->fd, (off_t)size) == 0 ||
+		       error_errno(err, errno, "changing the size of a local file");
+	} else {
+		done = edit_writer_truncate(file->writer, size, err);
+	}
+	if (size == 0 && !file->written && file->state == FILE_WRITER && !file->replaces) {
+		return done; /* new and still empty */
+	}
+	note_write_locked(file);
+	return done;
+}
+
+bool
+file_truncate_open(struct file *file, uint64_t size, struct error *err)
+{
+	bool done;
+
+	mutex_lock(&file->lock);
+	done = truncate_locked(file, size, err);
+	mutex_unlock(&file->lock);
+	return done;
+}
+
+bool
+file_has_writers(struct mount *mount, const struct file *file)
+{
+	bool has;
+
+	mutex_lock(&mount->lock);
+	has = file->writers > 0;
+	mutex_unlock(&mount->lock);
+	return has;
+}
+
+void
+file_take_name(struct mount *mount, struct file *file, struct node dir, struct slice name)
+{
+	mutex_lock(&mount->lock);
+	set_name_locked(file, dir, name);
+	set_named_locked(mount, file, true);
+	mutex_unlock(&mount->lock);
+}
+
+/* Tells whether no handle may write: the caller's hold is the only one. */
+static bool
+is_alone(struct mount *mount, const struct file *file)
+{
+	bool alone;
+
+	mutex_lock(&mount->lock);
+	alone = file->writers == 1;
+	mutex_unlock(&mount->lock);
+	return alone;
+}
+
+/* A replacement that failed: the message stays as it was. */
+static void
+leave_replaced(struct file *file)
+{
+	mutex_lock(&file->lock);
+	if (file->state == FILE_WRITER && file->replaces) {
+		edit_writer_discard(&file->writer);
+		file->replaces = false;
+		file->state = FILE_MESSAGE;
+	}
+	mutex_unlock(&file->lock);
+}
+
+bool
+file_truncate(struct mount *mount, uint64_t inode, uint64_t size, struct error *err)
+{
+	struct file *file = NULL;
+	struct node node;
+	bool done;
+
+	if (!file_resolve(mount, inode, &node) || !file_open(mount, node, true, &file, err)) {
+		return err->kind != ERROR_NONE ? false : error_errno(err, ESTALE, "no such inode");
+	}
+	done = file_truncate_open(file, size, err);
+	if (is_alone(mount, file)) { /* nobody has it open: the bytes are complete now */
+		done = done && file_flush(file, false, err);
+		if (!done) {
+			leave_replaced(file);
+		}
+	}
+	file_close(mount, &file, true);
+	return done;
+}
+
+bool
+file_set_mtime(struct mount *mount, uint64_t inode, int64_t mtime_ns, struct error *err)
+{
+	struct file *file = file_hold(mount, inode);
+	bool set = false;
+
+	if (file != NULL) {
+		mutex_lock(&file->lock);
+		set = file->state == FILE_WRITER || file->state == FILE_LOCAL;
+		if (file->state == FILE_WRITER) {
+			edit_writer_set_mtime(file->writer,
+				mtime_ns >= 0 ? mtime_ns / NS_PER_S : -((-mtime_ns + NS_PER_S - 1) / NS_PER_S));
+		}
+		if (set) {
+			file->mtime_ns = mtime_ns;
+			file->ctime_ns = attr_now_ns();
+		}
+		mutex_unlock(&file->lock);
+		file_drop(mount, &file);
+	}
+	return set || error_set(err, ERROR_GONE, "nothing is open there");
+}
+
+void
+file_unlink(struct mount *mount, struct file *file)
+{
+	mutex_lock(&file->lock);
+	file->unlinked = true;
+	mutex_unlock(&file->lock);
+	mutex_lock(&mount->lock);
+	set_named_locked(mount, file, false);
+	mutex_unlock(&mount->lock);
+}
+
+bool
+file_rename(struct mount *mount, struct file *file, struct node dir, struct slice name, struct number replaces,
+	struct error *err)
+{
+	bool done;
+
+	mutex_lock(&file->lock);
+	if (file->state != FILE_WRITER) {
+		done = error_set(err, ERROR_RETRY, "it is being handed over");
+		err->sys_errno = EBUSY;
+	} else {
+		done = edit_writer_rename(file->writer, (struct mailbox_id){dir.number}, name, replaces, err);
+	}
+	if (done) {
+		mutex_lock(&mount->lock);
+		set_name_locked(file, dir, name);
+		mutex_unlock(&mount->lock);
+	}
+	mutex_unlock(&file->lock);
+	return done;
+}

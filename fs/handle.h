@@ -1,0 +1,47 @@
+/* Handles: one open of a message's body, of a file written through this mount, or of a text of the mount's own. */
+#ifndef FS_HANDLE_H
+#define FS_HANDLE_H
+
+#include "fs/file.h"
+#include "fs/reply.h"
+
+struct control_reader;
+
+enum handle_kind {
+	HANDLE_BODY,       /* a message, for reading */
+	HANDLE_FILE,       /* file.h */
+	HANDLE_TEXT,       /* a text made at OPEN: .mailfs/status and the like */
+	HANDLE_DESCRIPTOR, /* a file of .mailfs/rejected */
+	HANDLE_EVENTS,     /* .mailfs/events */
+};
+
+struct handle { /* fuse_file_info.fh */
+	enum handle_kind kind;
+	uint64_t inode;
+	struct view_body *body;        /* BODY */
+	struct entry entry;            /* BODY: as it was at OPEN, for fstat once the message is gone */
+	struct handle *next;           /* BODY: others on that message, under mount->lock */
+	struct file *file;             /* FILE */
+	bool writes;                   /* FILE */
+	struct buf text;               /* TEXT */
+	int fd;                        /* DESCRIPTOR, else -1 */
+	struct control_reader *reader; /* EVENTS */
+};
+
+struct handle *handle_create(enum handle_kind kind, uint64_t inode);
+/* What stat showed at OPEN of a message that is still open. */
+bool handle_attr(struct mount *mount, uint64_t inode, struct entry *out);
+
+/* Answer OPEN, CREATE, READ, WRITE, FLUSH, RELEASE, FSYNC, POLL. */
+void handle_answer_open(struct mount *mount, fuse_req_t req, uint64_t inode, struct fuse_file_info *info);
+void handle_answer_create(struct mount *mount, fuse_req_t req, uint64_t dir_inode, const char *name, mode_t mode,
+	struct fuse_file_info *info);
+void handle_answer_read(struct mount *mount, fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *info);
+void handle_answer_write(
+	struct mount *mount, fuse_req_t req, struct slice data, off_t offset, struct fuse_file_info *info);
+void handle_answer_flush(struct mount *mount, fuse_req_t req, struct fuse_file_info *info);
+void handle_answer_release(struct mount *mount, fuse_req_t req, struct fuse_file_info *info);
+void handle_answer_sync(struct mount *mount, fuse_req_t req, uint64_t inode, struct fuse_file_info *info);
+void handle_answer_poll(struct mount *mount, fuse_req_t req, struct fuse_file_info *info, struct fuse_pollhandle *poll);
+
+#endif

@@ -1,0 +1,426 @@
+#include "fs/mount.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/edit.h"
+#include "engine/mail/mailbox_name.h"
+#include "fs/attach.h"
+#include "fs/handle.h"
+#include "fs/mount_internal.h"
+#include "fs/notify.h"
+#include "fs/operations.h"
+#include "fs/park.h"
+#include "fs/plain.h"
+
+#define THREADS       4
+#define WAKE_EVERY_MS 20 /* how often a thread that sits in read(2) is called until it comes */
+
+_Static_assert(FUSE_BATCH_FORGET < MOUNT_OPCODES_MAX, "a counter for every operation");
+
+/* --- signals: one mount to a process --- */
+
+static _Atomic int signal_fd = -1;
+
+static void
+note_signal(int signal_number)
+{
+	uint64_t one = 1;
+	int kept = errno, fd = signal_fd;
+
+	if (fd >= 0) {
+		(void)!write(fd, &one, sizeof(one));
+	}
+	errno = kept;
+}
+
+static void
+do_nothing(int signal_number)
+{
+}
+
+/* Those that end a mount; and one that calls a thread out of read(2). */
+static bool
+set_signals(struct mount *mount, struct error *err)
+{
+	static const int ending[] = {SIGTERM, SIGINT, SIGHUP};
+	struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
+	struct sigaction call = {.sa_handler = do_nothing};
+
+	mount->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (mount->wakeup < 0) {
+		return error_errno(err, errno, "making an eventfd");
+	}
+	signal_fd = mount->wakeup;
+	for (size_t i = 0; i < ARRAY_LENGTH(ending); i++) {
+		(void)sigaction(ending[i], &action, NULL);
+	}
+	(void)sigaction(SIGUSR2, &call, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	return true;
+}
+
+/* --- opening --- */
+
+/* The options as they are kept: what they point to may go. */
+static struct mount_options
+copy_options(const struct mount_options *options)
+{
+	struct mount_options copy = *options;
+	const char **words = calloc(options->fuse_word_count + 1, sizeof(*words));
+
+	if (words == NULL) {
+		abort();
+	}
+	for (size_t i = 0; i < options->fuse_word_count; i++) {
+		words[i] = slice_dup(slice_of(options->fuse_words[i]));
+	}
+	copy.fuse_words = words;
+	return copy;
+}
+
+static void
+finish_options(struct mount_options *options)
+{
+	for (size_t i = 0; i < options->fuse_word_count; i++) {
+		free((void *)(uintptr_t)options->fuse_words[i]);
+	}
+	free((void *)(uintptr_t)options->fuse_words);
+}
+
+/* A test counts requests through a file that it reads while we run: one 64-bit number for each of the kernel's operations, at its number. */
+static void
+map_counts(struct mount *mount)
+{
+	const char *path = getenv("MAILFS_COUNT_FILE");
+	size_t size = sizeof(mount->own_counts);
+	void *mapped;
+	int fd;
+
+	mount->counts = mount->own_counts;
+	if (path == NULL) {
+		return;
+	}
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, (off_t)size) != 0) {
+		log_warn("mount", "event=no-counts path=\"%s\"", path);
+	} else {
+		mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		mount->counts = mapped != MAP_FAILED ? mapped : mount->own_counts;
+	}
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+}
+
+/* Whose direction is pull may not be changed; where that is all, the kernel says so itself. */
+static bool
+all_pull(const struct engine *engine)
+{
+	for (size_t i = 0; i < engine_account_count(engine); i++) {
+		if (account_config(engine_account((struct engine *)(uintptr_t)engine, i))->direction != CONFIG_PULL) {
+			return false;
+		}
+	}
+	return engine_account_count(engine) > 0;
+}
+
+static bool
+new_session(struct mount *mount, const char *source, struct error *err)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	SCOPED(buf_finish) struct buf option = BUF_INIT;
+
+	(void)fuse_opt_add_arg(&args, "mailfs");
+	if (mount->device_fd < 0) { /* what attach_mount does itself */
+		buf_printf(&option, "-osubtype=mailfs,fsname=%s%s%s", source, mount->options.read_only ? ",ro" : "",
+			mount->options.allow_other ? ",allow_other,default_permissions" : "");
+		(void)fuse_opt_add_arg(&args, option.data);
+		for (size_t i = 0; i < mount->options.fuse_word_count; i++) {
+			buf_clear(&option);
+			buf_printf(&option, "-o%s", mount->options.fuse_words[i]);
+			(void)fuse_opt_add_arg(&args, option.data);
+		}
+	}
+	mount->session = fuse_session_new(&args, operations_get(), operations_size(), mount);
+	fuse_opt_free_args(&args);
+	return mount->session != NULL || error_set(err, ERROR_CONFIG, "libfuse does not take an option of -o");
+}
+
+static bool
+attach(struct mount *mount, const char *source, struct error *err)
+{
+	char device[32];
+
+	if (geteuid() == 0 && !attach_mount(mount->dir, source, &mount->options, &mount->device_fd, err)) {
+		return false;
+	}
+	mount->attached = mount->device_fd >= 0;
+	if (!new_session(mount, source, err)) {
+		return false;
+	}
+	(void)snprintf(device, sizeof(device), "/dev/fd/%d", mount->device_fd);
+	if (fuse_session_mount(mount->session, mount->attached ? device : mount->dir) != 0) {
+		return error_set(err, ERROR_REFUSED, "%s could not be mounted", mount->dir);
+	}
+	mount->attached = true;
+	return true;
+}
+
+bool
+mount_open(struct engine *engine, const char *dir, const struct mount_options *options, struct mount **out,
+	struct error *err)
+{
+	struct mount *mount = calloc(1, sizeof(*mount));
+	const char *source;
+
+	if (mount == NULL) {
+		abort();
+	}
+	mount->engine = engine;
+	mount->options = copy_options(options);
+	mount->options.read_only = options->read_only || all_pull(engine);
+	mount->dir = slice_dup(slice_of(dir));
+	mount->device_fd = mount->wakeup = -1;
+	mutex_init(&mount->lock, LOCK_RANK_FS);
+	map_counts(mount);
+	source = engine_account_count(engine) == 1 ? account_name(engine_account(engine, 0)) : "mailfs";
+	if (!attach_prepare(dir, err) || !set_signals(mount, err) || !attach(mount, source, err)) {
+		mount_close(&mount);
+		return false;
+	}
+	*out = mount;
+	return true;
+}
+
+bool
+mount_detach(const char *dir, bool lazy, struct error *err)
+{
+	return attach_unmount(dir, lazy, err);
+}
+
+/* --- starting --- */
+
+static bool
+add_account(struct mount *mount, struct account *account, struct error *err)
+{
+	struct mount_account *slot = &mount->accounts[account_octet(account)];
+	SCOPED(buf_finish) struct buf directory = BUF_INIT;
+
+	if (account_octet(account) == 0 || slot->account != NULL) {
+		return error_set(err, ERROR_CONFIG, "account %s has the same octet as another: mount them one by one",
+			account_name(account));
+	}
+	if (!mailbox_name_to_file(slice_of(account_name(account)), &directory)) {
+		return error_set(
+			err, ERROR_CONFIG, "account %s has a name that no directory can have", account_name(account));
+	}
+	slot->account = account;
+	slot->directory = buf_take(&directory);
+	slot->read_only = account_config(account)->direction == CONFIG_PULL;
+	mount->account_count++;
+	if (!mount_is_read_only(mount, account_octet(account)) && !edit_recover(account, err)) {
+		return error_wrap(err, "account %s: settling what was being written", account_name(account));
+	}
+	return true;
+}
+
+bool
+mount_start(struct mount *mount, struct error *err)
+{
+	size_t count = engine_account_count(mount->engine);
+	sigset_t all, before;
+	bool started;
+
+	mount->uid = mount->options.has_uid ? mount->options.uid : getuid();
+	mount->gid = mount->options.has_gid ? mount->options.gid : getgid();
+	mount->umask = mount->options.has_umask ? mount->options.umask : 077;
+	mount->started_ns = attr_now_ns();
+	for (size_t i = 0; i < count; i++) {
+		if (!add_account(mount, engine_account(mount->engine, i), err)) {
+			return false;
+		}
+	}
+	mount->sole = count == 1 ? account_octet(engine_account(mount->engine, 0)) : 0;
+	mount->park = park_create(mount);
+	mount->notify = notify_create(mount);
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the thread in mount_run */
+	started = notify_start(mount->notify, err) && park_start(mount->park, err);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return started;
+}
+
+/* --- running --- */
+
+struct worker {
+	struct mount *mount;
+	pthread_t thread;
+	bool started;
+	_Atomic bool ended;
+};
+
+static void
+wake_main(struct mount *mount)
+{
+	uint64_t one = 1;
+
+	(void)!write(mount->wakeup, &one, sizeof(one));
+}
+
+/* Takes requests and answers them, until the mount is gone or it is told to stop. */
+static void *
+work(void *context)
+{
+	struct worker *worker = context;
+	struct mount *mount = worker->mount;
+	struct fuse_buf buffer = {.mem = NULL};
+
+	while (!mount->stop && !fuse_session_exited(mount->session)) {
+		int answer = fuse_session_receive_buf(mount->session, &buffer);
+
+		if (answer == -EINTR || answer == -EAGAIN) {
+			continue;
+		}
+		if (answer <= 0) {
+			break; /* ENODEV is 0: it was unmounted */
+		}
+		fuse_session_process_buf(mount->session, &buffer);
+	}
+	free(buffer.mem);
+	worker->ended = true;
+	wake_main(mount);
+	return NULL;
+}
+
+static bool
+start_workers(struct worker workers[THREADS], struct error *err)
+{
+	sigset_t all, before;
+	int answer = 0;
+
+	(void)sigfillset(&all);
+	(void)sigdelset(&all, SIGUSR2);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (size_t i = 0; i < THREADS && answer == 0; i++) {
+		answer = pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+		workers[i].started = answer == 0;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return answer == 0 || error_errno(err, answer, "starting the threads of the mount");
+}
+
+/* Ends those that are left: one that sits in read(2) is called until it comes. */
+static void
+stop_workers(struct mount *mount, struct worker workers[THREADS])
+{
+	mount->stop = true;
+	for (size_t i = 0; i < THREADS; i++) {
+		while (workers[i].started && !workers[i].ended) {
+			(void)pthread_kill(workers[i].thread, SIGUSR2);
+			(void)poll(NULL, 0, WAKE_EVERY_MS);
+		}
+		if (workers[i].started) {
+			(void)pthread_join(workers[i].thread, NULL);
+		}
+	}
+}
+
+static bool
+any_ended(const struct worker workers[THREADS])
+{
+	for (size_t i = 0; i < THREADS; i++) {
+		if (workers[i].ended) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+mount_run(struct mount *mount, struct error *err)
+{
+	struct worker workers[THREADS];
+	struct pollfd waiting = {.fd = mount->wakeup, .events = POLLIN};
+	struct error detach = ERROR_INIT;
+	bool done;
+
+	for (size_t i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){.mount = mount};
+	}
+	done = start_workers(workers, err);
+	while (done && poll(&waiting, 1, -1) < 0 && errno == EINTR) {
+	}
+	if (!any_ended(workers)) { /* a signal: nobody new comes in, and who is in it gets no more answers */
+		mount->attached = false;
+		if (!attach_unmount(mount->dir, true, &detach)) {
+			log_warn("mount", "event=unmount error=\"%s\"", detach.text);
+		}
+	}
+	stop_workers(mount, workers);
+	return done;
+}
+
+/* --- closing --- */
+
+static void
+free_tables(struct mount *mount)
+{
+	for (size_t octet = 0; octet < MOUNT_ACCOUNTS_MAX; octet++) {
+		free(mount->accounts[octet].directory);
+	}
+	inode_map_finish(&mount->aliases);
+	inode_map_finish(&mount->dir_times);
+	inode_map_finish(&mount->open_bodies);
+	inode_map_finish(&mount->files);
+	if (mount->counts != mount->own_counts) {
+		(void)munmap((void *)mount->counts, sizeof(mount->own_counts));
+	}
+}
+
+void
+mount_close(struct mount **out)
+{
+	struct mount *mount = *out;
+	struct error err = ERROR_INIT;
+
+	if (mount == NULL) {
+		return;
+	}
+	if (mount->attached && !attach_unmount(mount->dir, true, &err)) {
+		log_debug("mount", "event=unmounted-already reason=\"%s\"", err.text);
+	}
+	notify_destroy(&mount->notify);
+	park_destroy(&mount->park);
+	if (mount->account_count > 0) {
+		file_close_all(mount);
+	}
+	if (mount->session != NULL) {
+		fuse_session_destroy(mount->session); /* closes the device */
+	} else if (mount->device_fd >= 0) {
+		(void)close(mount->device_fd);
+	}
+	signal_fd = -1;
+	if (mount->wakeup >= 0) {
+		(void)close(mount->wakeup);
+	}
+	free_tables(mount);
+	finish_options(&mount->options);
+	mutex_finish(&mount->lock);
+	free(mount->dir);
+	free(mount);
+	*out = NULL;
+}

@@ -1,0 +1,35 @@
+/* Inode numbers and back, without a table: view 4 | part 8 | account 8 | number 32 bits (design 5, Stat).
+ *
+ * They stay under 2^53, so that programs which keep them in doubles tell files apart. Number 1 is the kernel's name for the root, whatever stands there.
+ * A message has one number in every view. Views 2 (Maildir) and 3 (parts) are not given out yet.
+ */
+#ifndef FS_NODE_H
+#define FS_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NODE_ROOT_INODE 1u
+
+enum node_kind {
+	NODE_ACCOUNTS, /* the root above several accounts */
+	NODE_MESSAGE,  /* by its number */
+	NODE_MAILBOX,  /* by its id; 0: the account's own directory */
+	NODE_LOCAL,    /* a local file, directory or symlink, by its id */
+	NODE_NEW,      /* made here, and not a message or local name yet: by a serial of this mount */
+	NODE_CONTROL,  /* .mailfs and what is fixed in it: enum control_item */
+	NODE_REJECTED, /* .mailfs/rejected/NAME: by a digest of the name */
+};
+
+struct node {
+	enum node_kind kind;
+	uint8_t account; /* account_octet; 0 for NODE_ACCOUNTS */
+	uint32_t number;
+};
+
+/* The inode number. NODE_ACCOUNTS is the root. */
+uint64_t node_pack(struct node node);
+/* Back; false for a number that node_pack never gives. */
+bool node_unpack(uint64_t inode, struct node *out);
+
+#endif

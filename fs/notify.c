@@ -1,0 +1,475 @@
+#include "fs/notify.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/mail/mailbox_name.h"
+#include "fs/dir.h"
+#include "fs/mount_internal.h"
+#include "fs/name.h"
+#include "fs/notify_batch.h"
+#include "fs/plain.h"
+#include "fs/view_control.h"
+
+#define PAGE_CHANGES 512  /* read from the feed at a time */
+#define OWN_MAX      4096 /* beyond it the kernel is told what it knows */
+
+struct own {
+	struct own *next;
+	uint64_t modseq; /* the feed tells of it at or below */
+	uint8_t octet;
+	struct notify_own what;
+	char *name;
+};
+
+struct job {
+	struct job *next;
+	uint64_t inode;
+};
+
+struct notify {
+	struct mount *mount;
+	int wakeup; /* eventfd */
+	_Atomic bool stop;
+	bool running;
+	pthread_t thread;
+	struct mutex lock;                  /* rank LEAF */
+	struct job *jobs;                   /* under lock, the last one first */
+	struct own *owns;                   /* under lock */
+	size_t own_count;                   /* under lock */
+	uint64_t since[MOUNT_ACCOUNTS_MAX]; /* the thread's: the modseq told up to, by octet */
+	struct notify_known known;          /* the thread's, and notify_listen's under lock */
+};
+
+static void
+poke(struct notify *notify)
+{
+	uint64_t one = 1;
+
+	(void)!write(notify->wakeup, &one, sizeof(one)); /* full: it is awake */
+}
+
+/* The engine's listener: from any thread, with whatever it holds. */
+static void
+feed_grew(void *context)
+{
+	poke(context);
+}
+
+/* --- into the kernel --- */
+
+/* ENOENT says that the kernel knows nothing of it. */
+static void
+note_answer(const char *what, int answer)
+{
+	if (answer != 0 && answer != -ENOENT) {
+		log_debug("notify", "event=not-taken what=%s error=%d", what, -answer);
+	}
+}
+
+static void
+drop_inode(struct notify *notify, uint64_t inode, bool pages)
+{
+	note_answer("inode", fuse_lowlevel_notify_inval_inode(notify->mount->session, inode, pages ? 0 : -1, 0));
+}
+
+/* A name may stand for something else now: it is looked up again. A directory that somebody works in stays where it is. */
+static void
+expire_name(struct notify *notify, uint64_t dir, struct slice name)
+{
+	struct fuse_session *session = notify->mount->session;
+
+	if (notify->mount->can_expire) {
+		note_answer("expire",
+			fuse_lowlevel_notify_expire_entry(session, dir, name.data, name.length, FUSE_LL_EXPIRE_ONLY));
+	} else {
+		note_answer("name", fuse_lowlevel_notify_inval_entry(session, dir, name.data, name.length));
+	}
+}
+
+static void
+drop_name(struct notify *notify, uint64_t dir, struct slice name)
+{
+	note_answer("name", fuse_lowlevel_notify_inval_entry(notify->mount->session, dir, name.data, name.length));
+}
+
+/* --- what is our own --- */
+
+static void
+add_own(struct notify *notify, uint8_t octet, uint64_t modseq, const struct notify_own *what)
+{
+	struct own *own = calloc(1, sizeof(*own));
+
+	if (own == NULL) {
+		abort();
+	}
+	*own = (struct own){.modseq = modseq, .octet = octet, .what = *what, .name = slice_dup(what->name)};
+	own->what.name.data = own->name;
+	mutex_lock(&notify->lock);
+	if (notify->own_count < OWN_MAX) {
+		own->next = notify->owns;
+		notify->owns = own;
+		notify->own_count++;
+		own = NULL;
+	}
+	mutex_unlock(&notify->lock);
+	if (own != NULL) {
+		free(own->name);
+		free(own);
+	}
+}
+
+void
+notify_own(struct notify *notify, uint8_t octet, const struct notify_own *owns, size_t count)
+{
+	struct error err = ERROR_INIT;
+	uint64_t modseq;
+
+	if (!view_modseq(mount_account(notify->mount, octet), &modseq, &err)) {
+		return; /* the kernel is told once more */
+	}
+	for (size_t i = 0; i < count; i++) {
+		add_own(notify, octet, modseq, &owns[i]);
+	}
+}
+
+/* Forgets what the feed has told of. */
+static void
+forget_owns(struct notify *notify, uint8_t octet, uint64_t until)
+{
+	struct own *gone = NULL;
+
+	mutex_lock(&notify->lock);
+	for (struct own **at = &notify->owns; *at != NULL;) {
+		struct own *own = *at;
+
+		if ((octet == 0 || own->octet == octet) && own->modseq <= until) {
+			*at = own->next;
+			own->next = gone;
+			gone = own;
+			notify->own_count--;
+		} else {
+			at = &own->next;
+		}
+	}
+	mutex_unlock(&notify->lock);
+	while (gone != NULL) {
+		struct own *next = gone->next;
+
+		free(gone->name);
+		free(gone);
+		gone = next;
+	}
+}
+
+/* Tells whether a change of a name is this mount's own doing. */
+static bool
+is_own(struct notify *notify, const struct notify_told *told, uint64_t dir_inode, bool live, bool *out_dir_known)
+{
+	bool found = false;
+
+	*out_dir_known = false;
+	mutex_lock(&notify->lock);
+	for (const struct own *own = notify->owns; own != NULL && !found; own = own->next) {
+		found = own->octet == told->octet && own->modseq >= told->modseq && own->what.dir_inode == dir_inode &&
+			own->what.live == live && own->what.number == told->number &&
+			slice_equal(own->what.name, told->leaf);
+		*out_dir_known = found && own->what.dir_known;
+	}
+	mutex_unlock(&notify->lock);
+	return found;
+}
+
+/* --- one batch of changes --- */
+
+/* A name in a directory began, or ended. */
+static void
+change_name(struct notify *notify, struct notify_batch *batch, const struct notify_told *told, uint64_t dir_inode,
+	bool live)
+{
+	bool dir_known;
+
+	if (!is_own(notify, told, dir_inode, live, &dir_known)) {
+		if (live) {
+			expire_name(notify, dir_inode, told->leaf);
+		} else {
+			drop_name(notify, dir_inode, told->leaf);
+		}
+	}
+	if (!dir_known) {
+		notify_batch_mark(batch, dir_inode);
+	}
+}
+
+static void
+apply_message(struct notify *notify, struct notify_batch *batch, const struct notify_told *told)
+{
+	struct mount *mount = notify->mount;
+	uint64_t dir = mount_inode(mount, (struct node){NODE_MAILBOX, told->octet, told->mailbox});
+
+	if (told->kind == VIEW_NAME_ENDED) {
+		change_name(notify, batch, told, dir, false);
+	} else if (told->live) {
+		if (told->leaf.length > 0 && notify_batch_is_new(batch, told)) {
+			change_name(notify, batch, told, dir, true);
+		}
+		drop_inode(notify, mount_inode(mount, (struct node){NODE_MESSAGE, told->octet, (uint32_t)told->number}),
+			false);
+	}
+}
+
+static void
+apply_local(struct notify *notify, struct notify_batch *batch, const struct notify_told *told)
+{
+	static const enum node_kind kinds[] = {
+		[PLAIN_IN_MAILBOX] = NODE_MAILBOX,
+		[PLAIN_IN_DIRECTORY] = NODE_LOCAL,
+		[PLAIN_IN_SCRATCH] = NODE_CONTROL,
+		[PLAIN_IN_ROOT] = NODE_MAILBOX,
+	};
+	struct node dir = {.account = told->octet, .number = (uint32_t)told->parent};
+	uint64_t inode = mount_inode(notify->mount, (struct node){NODE_LOCAL, told->octet, (uint32_t)told->number});
+
+	if (told->parent_kind < 0 || (size_t)told->parent_kind >= ARRAY_LENGTH(kinds)) {
+		return;
+	}
+	dir.kind = kinds[told->parent_kind];
+	if (told->parent_kind == PLAIN_IN_SCRATCH) {
+		dir.number = CONTROL_SCRATCH;
+	} else if (told->parent_kind == PLAIN_IN_ROOT) {
+		dir.number = 0;
+	}
+	change_name(notify, batch, told, mount_inode(notify->mount, dir), told->live);
+	if (told->live) {
+		drop_inode(notify, inode, false);
+	}
+}
+
+static void
+apply_mailbox(struct notify *notify, struct notify_batch *batch, const struct notify_told *told)
+{
+	struct mount *mount = notify->mount;
+	struct node parent = {.kind = NODE_MAILBOX, .account = told->octet};
+	bool ended = told->kind == VIEW_MAILBOX_ENDED || !told->live;
+
+	if (!notify_batch_parent(mount, told, &parent.number)) {
+		return; /* what was above it is gone: nothing below it can be reached */
+	}
+	if (parent.number == 0) {
+		dir_touch(mount, parent); /* the engine keeps no time of the top that we could ask for */
+	}
+	change_name(notify, batch, told, mount_inode(mount, parent), !ended);
+	if (!ended) {
+		drop_inode(notify, mount_inode(mount, (struct node){NODE_MAILBOX, told->octet, told->mailbox}), false);
+	}
+}
+
+/* Tombstones were purged before we read of them: what ended is not known any more. All directories are listed anew. */
+static void
+apply_reset(struct notify *notify, struct notify_batch *batch, uint8_t octet)
+{
+	log_warn("notify", "event=reset octet=%u", octet);
+	notify_batch_mark_all(notify->mount, batch, octet);
+}
+
+static void
+apply(struct notify *notify, struct notify_batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct notify_told *told = &batch->items[i];
+
+		switch (told->kind) {
+		case VIEW_MESSAGE:
+		case VIEW_NAME_ENDED:
+			apply_message(notify, batch, told);
+			break;
+		case VIEW_MAILBOX:
+		case VIEW_MAILBOX_ENDED:
+			apply_mailbox(notify, batch, told);
+			break;
+		case VIEW_LOCAL:
+			apply_local(notify, batch, told);
+			break;
+		case VIEW_RESET:
+			apply_reset(notify, batch, told->octet);
+			break;
+		}
+	}
+	/* Directories last: invalidating a name waits for listings of its directory that are under way, which may tell the old state. */
+	for (size_t i = 0; i < batch->marked_count; i++) {
+		drop_inode(notify, batch->marked[i], true);
+	}
+}
+
+/* Follows an account's feed to its end. */
+static void
+follow(struct notify *notify, uint8_t octet)
+{
+	struct mount *mount = notify->mount;
+	uint64_t *since = &notify->since[octet];
+
+	for (bool more = true; more && !notify->stop;) {
+		struct notify_batch batch = {.octet = octet};
+		struct error err = ERROR_INIT;
+		uint64_t until = *since;
+
+		if (!view_changes(mount_account(mount, octet), *since, PAGE_CHANGES, notify_batch_collect, &batch,
+			    &until, &err)) {
+			log_warn("notify", "event=feed error=\"%s\"", err.text);
+			return;
+		}
+		if (batch.count > 0) {
+			notify_batch_look(mount, &notify->known, &batch, until);
+			apply(notify, &batch);
+			notify_batch_tell(mount, &notify->lock, &notify->known, &batch);
+		}
+		more = until > *since;
+		*since = until;
+		notify_batch_finish(&batch);
+		forget_owns(notify, octet, until);
+	}
+}
+
+/* --- the thread --- */
+
+static void
+do_jobs(struct notify *notify)
+{
+	struct job *job;
+
+	mutex_lock(&notify->lock);
+	job = notify->jobs;
+	notify->jobs = NULL;
+	mutex_unlock(&notify->lock);
+	while (job != NULL) {
+		struct job *next = job->next;
+
+		drop_inode(notify, job->inode, true);
+		free(job);
+		job = next;
+	}
+}
+
+static void *
+run(void *context)
+{
+	struct notify *notify = context;
+	uint64_t count;
+
+	while (!notify->stop) {
+		if (read(notify->wakeup, &count, sizeof(count)) < 0 && errno != EINTR) {
+			break;
+		}
+		do_jobs(notify);
+		for (unsigned octet = 1; octet < MOUNT_ACCOUNTS_MAX && !notify->stop; octet++) {
+			if (mount_account(notify->mount, (uint8_t)octet) != NULL) {
+				follow(notify, (uint8_t)octet);
+			}
+		}
+	}
+	return NULL;
+}
+
+void
+notify_inode(struct notify *notify, uint64_t inode)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (job == NULL) {
+		abort();
+	}
+	job->inode = inode;
+	mutex_lock(&notify->lock);
+	job->next = notify->jobs;
+	notify->jobs = job;
+	mutex_unlock(&notify->lock);
+	poke(notify);
+}
+
+bool
+notify_listen(struct notify *notify, uint8_t octet, struct error *err)
+{
+	return notify_known_messages(notify->mount, &notify->lock, &notify->known, octet, err);
+}
+
+struct notify *
+notify_create(struct mount *mount)
+{
+	struct notify *notify = calloc(1, sizeof(*notify));
+
+	if (notify == NULL) {
+		abort();
+	}
+	notify->mount = mount;
+	notify->wakeup = -1;
+	mutex_init(&notify->lock, LOCK_RANK_LEAF);
+	return notify;
+}
+
+bool
+notify_start(struct notify *notify, struct error *err)
+{
+	int answer;
+
+	notify->wakeup = eventfd(0, EFD_CLOEXEC);
+	if (notify->wakeup < 0) {
+		return error_errno(err, errno, "making an eventfd");
+	}
+	for (unsigned octet = 1; octet < MOUNT_ACCOUNTS_MAX; octet++) {
+		struct account *account = mount_account(notify->mount, (uint8_t)octet);
+
+		if (account != NULL) {
+			if (!view_modseq(account, &notify->since[octet], err)) {
+				return false;
+			}
+			view_listen(account, feed_grew, notify);
+		}
+	}
+	answer = pthread_create(&notify->thread, NULL, run, notify);
+	if (answer != 0) {
+		return error_errno(err, answer, "starting the thread that tells the kernel what changed");
+	}
+	notify->running = true;
+	poke(notify);
+	return true;
+}
+
+void
+notify_destroy(struct notify **notify)
+{
+	struct notify *old = *notify;
+
+	if (old == NULL) {
+		return;
+	}
+	for (unsigned octet = 1; octet < MOUNT_ACCOUNTS_MAX; octet++) {
+		struct account *account = mount_account(old->mount, (uint8_t)octet);
+
+		if (account != NULL && old->wakeup >= 0) {
+			view_listen(account, NULL, NULL);
+		}
+	}
+	old->stop = true;
+	if (old->running) {
+		poke(old);
+		(void)pthread_join(old->thread, NULL);
+	}
+	forget_owns(old, 0, UINT64_MAX);
+	for (struct job *job = old->jobs, *next; job != NULL; job = next) {
+		next = job->next;
+		free(job);
+	}
+	if (old->wakeup >= 0) {
+		(void)close(old->wakeup);
+	}
+	notify_known_finish(&old->known);
+	mutex_finish(&old->lock);
+	free(old);
+	*notify = NULL;
+}

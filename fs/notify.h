@@ -1,0 +1,39 @@
+/* The engine's feed turned to kernel invalidations and lines of .mailfs/events, by one thread.
+ *
+ * The kernel keeps names, attributes and listings for ever; this takes back exactly what changed. A notification may wait in the kernel behind an
+ * operation on the same directory, which waits for one of our answers: so the thread holds no lock while it notifies, and no handler
+ * ever waits for it.
+ */
+#ifndef FS_NOTIFY_H
+#define FS_NOTIFY_H
+
+#include "engine/view.h"
+#include "fs/node.h"
+
+struct mount;
+struct notify;
+
+struct notify *notify_create(struct mount *mount);
+/* Notes how things stand, before the first request, and starts the thread. */
+bool notify_start(struct notify *notify, struct error *err) MUST_CHECK;
+/* Ends the thread. NULL is fine. */
+void notify_destroy(struct notify **notify);
+
+/* Has an inode's attributes and pages dropped. From anywhere; does not wait. */
+void notify_inode(struct notify *notify, uint64_t inode);
+
+/* Tells what an operation of this mount did to a name, after it succeeded and before it is answered: the kernel saw it, so the feed's word of it needs
+ * no invalidation. */
+struct notify_own {
+	uint64_t dir_inode;
+	struct slice name;
+	uint64_t number; /* of the message, mailbox or local name */
+	bool live;       /* the name began; else it ended */
+	bool dir_known;  /* the kernel knows that the directory changed, too */
+};
+void notify_own(struct notify *notify, uint8_t octet, const struct notify_own *owns, size_t count);
+
+/* Notes which messages an account has by now, so that later ones are told as new. At OPEN of .mailfs/events. */
+bool notify_listen(struct notify *notify, uint8_t octet, struct error *err) MUST_CHECK;
+
+#endif
