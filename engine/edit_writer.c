@@ -575,13 +575,16 @@ release_in(struct release *release, const struct body_prepared *prepared, struct
 	if (!edit_check_mailbox(release->txn, writer->mailbox, err) || !fill_release(release, prepared, err)) {
 		return false;
 	}
+	/* The local file first: its name may be the message's. */
+	if (writer->local.value != 0 && !local_expunge(release->txn, writer->local, err)) {
+		return false;
+	}
 	if (writer->replaces.value != 0 ? !replace_message(release, out, err)
 					: !take_from_equal(release, err) ||
 						  !create_message(release, slice_of(writer->name), out, err)) {
 		return false;
 	}
-	return (writer->local.value == 0 || local_expunge(release->txn, writer->local, err)) &&
-	       (writer->pending == 0 || pending_remove(release->txn, writer->pending, err));
+	return writer->pending == 0 || pending_remove(release->txn, writer->pending, err);
 }
 
 /* Large bodies are written and renamed into place before the transaction begins. */
