@@ -73,7 +73,7 @@ compression_unpack(struct compression *compression, void *out, size_t room, size
 	if (packed.length == 0 && !compression->may_hold_more) {
 		return TRANSFER_WAIT;
 	}
-	in->next_in = (Bytef *)(uintptr_t)packed.data;
+	in->next_in = (Bytef *)packed.data;
 	in->avail_in = (uInt)packed.length;
 	in->next_out = out;
 	in->avail_out = (uInt)room;
@@ -97,7 +97,7 @@ compression_pack(struct compression *compression, struct slice data, struct fifo
 	z_stream *stream = &compression->out;
 
 	assert(data.length <= UINT_MAX);
-	stream->next_in = (Bytef *)(uintptr_t)data.data;
+	stream->next_in = (Bytef *)data.data;
 	stream->avail_in = (uInt)data.length;
 	do {
 		stream->next_out = (Bytef *)fifo_room(out, PACK_ROOM);

@@ -333,7 +333,7 @@ io_unlink(struct io_dir *dir, const char *name, struct error *err)
 static bool
 replace_by(struct io_dir *dir, const char *temporary, const char *name, struct slice content, struct error *err)
 {
-	int fd;
+	int fd = -1;
 
 	if (!io_open(dir, temporary, O_WRONLY | O_CREAT | O_EXCL, &fd, err)) {
 		return false;
@@ -374,7 +374,7 @@ bool
 io_read_file(struct io_dir *dir, const char *name, size_t max, struct buf *out, struct error *err)
 {
 	size_t before = out->length, got = 0;
-	int fd;
+	int fd = -1;
 
 	assert(max < SIZE_MAX);
 	if (!io_open(dir, name, O_RDONLY, &fd, err)) {

@@ -291,7 +291,7 @@ posix_map(struct io *io, int fd, size_t size, const void **out)
 static void
 posix_unmap(struct io *io, const void *data, size_t size)
 {
-	(void)munmap((void *)(uintptr_t)data, size);
+	(void)munmap((void *)data, size);
 }
 
 static void
@@ -455,8 +455,8 @@ spawn_with(const char *command, int stdin_fd, int stdout_fd, posix_spawn_file_ac
 	posix_spawnattr_t *attributes, struct io_process *out)
 {
 	extern char **environ;
-	char *const arguments[] = {
-		(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)command, NULL};
+	char shell[] = "sh", option[] = "-c";
+	char *const arguments[] = {shell, option, (char *)command, NULL};
 	bool own_group = !has_terminal();
 	sigset_t all, none;
 	pid_t pid;

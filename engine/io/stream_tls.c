@@ -11,6 +11,7 @@
 #include "engine/base/base64.h"
 #include "engine/base/sha256.h"
 #include "engine/io/io_ops.h"
+#include "engine/io/tls.h"
 
 #define READ_AHEAD_BYTES (64u << 10) /* several records at a time, so that few calls read much */
 
@@ -92,9 +93,7 @@ load_client_certificate(struct stream_tls *tls, const char *file, struct error *
 static int
 new_session(SSL *ssl, SSL_SESSION *session)
 {
-	const char *host = SSL_get_app_data(ssl);
-
-	stream_tls_keep_session(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)), host, session);
+	stream_tls_keep_session(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)), tls_host(SSL_get_app_data(ssl)), session);
 	return 1; /* ours now */
 }
 

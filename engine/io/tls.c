@@ -7,19 +7,22 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/base/base64.h"
 #include "engine/io/stream_tls.h"
 
-#define HOST_BYTES_MAX  256
-#define NAMES_SHOWN_MAX 3
+#define HOST_BYTES_MAX   256
+#define NAMES_SHOWN_MAX  3
+#define NAME_SHOWN_BYTES 64u
 
 struct tls {
 	struct stream_tls *trust;
 	struct socket *socket;
 	SSL *ssl;
 	char host[HOST_BYTES_MAX];
+	char names[256]; /* for whom a certificate is that is not for host */
 	short read_events, write_events;
 	bool established; /* the handshake is done and the peer is trusted */
 	bool broken;      /* nothing more may be sent, not even a farewell */
@@ -130,6 +133,47 @@ set_host(struct tls *tls, struct error *err)
 	return done || error_set(err, ERROR_CONFIG, "%s cannot be the host of a certificate", tls->host);
 }
 
+/* Tells for whom a certificate is, a few names of it. */
+static void
+note_names(struct tls *tls, X509 *certificate)
+{
+	SCOPED(buf_finish) struct buf text = BUF_INIT;
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	int shown = 0, total = names != NULL ? sk_GENERAL_NAME_num(names) : 0;
+
+	for (int i = 0; i < total && shown < NAMES_SHOWN_MAX; i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+		if (name->type == GEN_DNS) {
+			struct slice octets = slice_make(
+				ASN1_STRING_get0_data(name->d.dNSName), (size_t)ASN1_STRING_length(name->d.dNSName));
+
+			buf_append_text(&text, shown++ == 0 ? "; it is for " : ", ");
+			buf_append(&text, slice_head(octets, NAME_SHOWN_BYTES));
+		}
+	}
+	if (shown > 0 && total > shown) {
+		buf_append_text(&text, " and others");
+	}
+	GENERAL_NAMES_free(names);
+	(void)snprintf(tls->names, sizeof(tls->names), "%s", shown > 0 ? text.data : "");
+}
+
+/* Hears what OpenSSL finds of each certificate, and changes nothing: a certificate that is refused cannot be looked at later. */
+static int
+hear_verdict(int good, X509_STORE_CTX *context)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx());
+	X509 *certificate = X509_STORE_CTX_get_current_cert(context);
+	int code = X509_STORE_CTX_get_error(context);
+
+	if (good == 0 && certificate != NULL &&
+		(code == X509_V_ERR_HOSTNAME_MISMATCH || code == X509_V_ERR_IP_ADDRESS_MISMATCH)) {
+		note_names(SSL_get_app_data(ssl), certificate);
+	}
+	return good;
+}
+
 bool
 tls_create(struct stream_tls *trust, struct socket *socket, const char *host, struct tls **out, struct error *err)
 {
@@ -156,7 +200,8 @@ tls_create(struct stream_tls *trust, struct socket *socket, const char *host, st
 	BIO_set_init(bio, 1);
 	SSL_set_bio(tls->ssl, bio, bio);
 	SSL_set_connect_state(tls->ssl);
-	(void)SSL_set_app_data(tls->ssl, tls->host);
+	(void)SSL_set_app_data(tls->ssl, tls);
+	SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, hear_verdict);
 	if (!set_host(tls, err)) {
 		return false;
 	}
@@ -189,45 +234,13 @@ tls_destroy(struct tls **tls)
 
 /* --- what went wrong --- */
 
-/* Appends for whom a certificate is, a few names of it. */
-static void
-append_names(X509 *certificate, struct buf *out)
-{
-	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-	int shown = 0, total = names != NULL ? sk_GENERAL_NAME_num(names) : 0;
-
-	for (int i = 0; i < total && shown < NAMES_SHOWN_MAX; i++) {
-		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-
-		if (name->type == GEN_DNS) {
-			buf_append_text(out, shown == 0 ? "; it is for " : ", ");
-			buf_append(out, slice_head(slice_make(ASN1_STRING_get0_data(name->d.dNSName),
-							   (size_t)ASN1_STRING_length(name->d.dNSName)),
-						64));
-			shown++;
-		}
-	}
-	if (shown > 0 && total > shown) {
-		buf_append_text(out, " and others");
-	}
-	GENERAL_NAMES_free(names);
-}
-
 static bool
 fail_certificate(struct tls *tls, long code, struct error *err)
 {
-	SCOPED(buf_finish) struct buf names = BUF_INIT;
-	X509 *certificate = SSL_get1_peer_certificate(tls->ssl);
-
-	if (certificate != NULL) {
-		append_names(certificate, &names);
-		X509_free(certificate);
-	}
 	switch (code) {
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		return error_set(err, ERROR_TRUST, "the certificate is not valid for host %s%s", tls->host,
-			names.length > 0 ? names.data : "");
+		return error_set(err, ERROR_TRUST, "the certificate is not valid for host %s%s", tls->host, tls->names);
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 		return error_set(err, ERROR_TRUST, "the certificate has expired");
 	case X509_V_ERR_CERT_NOT_YET_VALID:
@@ -237,6 +250,7 @@ fail_certificate(struct tls *tls, long code, struct error *err)
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE: /* another authority of the same name */
 		return error_set(err, ERROR_TRUST, "the certificate is signed by an unknown authority; %s",
 			tls->trust->own_ca_file ? "it is not in tls-ca-file" : "set tls-ca-file if it is yours");
 	case X509_V_ERR_CERT_REVOKED:
@@ -251,7 +265,7 @@ fail_certificate(struct tls *tls, long code, struct error *err)
 static bool
 fail_protocol(struct tls *tls, struct error *err)
 {
-	unsigned long code = ERR_peek_error();
+	unsigned long code = ERR_peek_last_error(); /* the first may be a detail from deeper below */
 	const char *text = ERR_reason_error_string(code);
 
 	if (ERR_GET_LIB(code) == ERR_LIB_SSL) {
@@ -382,6 +396,12 @@ tls_write(struct tls *tls, const void *data, size_t size, size_t *out_count, str
 	int answer = SSL_write_ex(tls->ssl, data, size, out_count);
 
 	return answer == 1 ? TRANSFER_SOME : explain(tls, answer, &tls->write_events, err);
+}
+
+const char *
+tls_host(const struct tls *tls)
+{
+	return tls->host;
 }
 
 short

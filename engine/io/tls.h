@@ -20,6 +20,8 @@ enum transfer tls_read(struct tls *tls, void *out, size_t room, size_t *out_coun
  * complete the peer can read nothing. After WAIT the same octets, or these and more, are to be given again. */
 enum transfer tls_write(struct tls *tls, const void *data, size_t size, size_t *out_count, struct error *err);
 
+/* The host it was made for, as certificates name it. */
+const char *tls_host(const struct tls *tls);
 /* What to poll for before trying again. */
 short tls_read_events(const struct tls *tls);
 short tls_write_events(const struct tls *tls);
