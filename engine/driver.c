@@ -468,9 +468,10 @@ drive(struct driver *driver)
 		log_warn("driver", "account=%s event=no-control reason=%s: other processes cannot ask this one",
 			account_name(account), err.text);
 	}
+	atomic_store(&driver->drives, true); /* before the worker can tell anyone of a state */
 	works = worker_start(account->worker, &err);
-	atomic_store(&driver->drives, works);
 	if (!works) {
+		atomic_store(&driver->drives, false);
 		account_enter_state(account, ACCOUNT_FAILING, &err, 0);
 	} else if (!watcher_start(account->watcher, &err)) {
 		log_warn("driver", "account=%s event=no-watcher reason=%s", account_name(account), err.text);
