@@ -80,6 +80,7 @@ account_create(struct engine *engine, struct io *io, const struct config_account
 	account->sessions_max = config->connections;
 	mutex_init(&account->mutex, LOCK_RANK_LEAF);
 	mutex_init(&account->remote_mutex, LOCK_RANK_ACCOUNT);
+	mutex_init(&account->listener_mutex, LOCK_RANK_IO);
 	condition_init(&account->session_freed);
 	account_secret_init(&account->secret);
 	account->condition.since_s = io_wall_s(io);
@@ -113,6 +114,7 @@ account_destroy(struct account **account)
 	store_close(&old->store);
 	account_secret_finish(&old->secret);
 	condition_finish(&old->session_freed);
+	mutex_finish(&old->listener_mutex);
 	mutex_finish(&old->remote_mutex);
 	mutex_finish(&old->mutex);
 	cancel_destroy(&old->stop);
@@ -203,22 +205,26 @@ account_reconfigure(struct account *account, const struct config_account *config
 void
 view_listen(struct account *account, void (*changed)(void *context), void *context)
 {
-	unsigned count = atomic_load(&account->listener_count);
-
-	assert(count < ACCOUNT_LISTENERS_MAX);
-	account->listeners[count].changed = changed;
-	account->listeners[count].context = context;
-	atomic_store(&account->listener_count, count + 1);
+	mutex_lock(&account->listener_mutex);
+	if (changed == NULL) {
+		account->listener_count = 0;
+	} else {
+		assert(account->listener_count < ACCOUNT_LISTENERS_MAX);
+		account->listeners[account->listener_count].changed = changed;
+		account->listeners[account->listener_count].context = context;
+		account->listener_count++;
+	}
+	mutex_unlock(&account->listener_mutex);
 }
 
 void
 account_announce(struct account *account)
 {
-	unsigned count = atomic_load(&account->listener_count);
-
-	for (unsigned i = 0; i < count; i++) {
+	mutex_lock(&account->listener_mutex);
+	for (unsigned i = 0; i < account->listener_count; i++) {
 		account->listeners[i].changed(account->listeners[i].context);
 	}
+	mutex_unlock(&account->listener_mutex);
 }
 
 void

@@ -89,11 +89,12 @@ struct account {
 	struct mailbox_id trash; /* under mutex: where rm goes, as last found */
 	int64_t trash_found_ms;
 
+	struct mutex listener_mutex; /* rank IO: held while they are called */
 	struct {
 		void (*changed)(void *context);
 		void *context;
-	} listeners[ACCOUNT_LISTENERS_MAX];
-	atomic_uint listener_count; /* entries are written before they are counted, and stay */
+	} listeners[ACCOUNT_LISTENERS_MAX]; /* under listener_mutex */
+	unsigned listener_count;            /* under listener_mutex */
 
 	struct io_lock_file *writers; /* locks/writers: an octet to a pending row of a living writer */
 

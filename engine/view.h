@@ -91,7 +91,8 @@ bool view_changes(struct account *account, uint64_t since, size_t limit,
 	bool (*each)(void *context, const struct view_change *change), void *context, uint64_t *out_until,
 	struct error *err) MUST_CHECK;
 bool view_modseq(struct account *account, uint64_t *out, struct error *err) MUST_CHECK;
-/* Calls `changed` (from any thread, quickly, only to signal) whenever the feed grew, by this process or another, and when the account's state moved. */
+/* Calls `changed` (from any thread, quickly, only to signal) whenever the feed grew, by this process or another, and when the account's state moved.
+ * NULL takes all listeners away: once it has returned, none is called any more. */
 void view_listen(struct account *account, void (*changed)(void *context), void *context);
 
 /* `.mailfs/status`, `.mailfs/status.json`, `.mailfs/held`. */
