@@ -9,7 +9,7 @@
 
 #define BUCKETS         64u
 #define MAP_BYTES       (1ll << 40) /* SQLite cuts it to what it was built for */
-#define LOG_BYTES_KEPT  (64 << 20)  /* a log that grew beyond is cut when it starts anew */
+#define LOG_BYTES_KEPT  (64 << 20)  /* a log that grew beyond is cut when it begins anew */
 #define BUSY_TIMEOUT_MS 5000        /* only recovery after a crash, and hands other than ours, ever hold the lock */
 
 struct db_statement {
@@ -118,8 +118,8 @@ set_up(struct db *db, const struct db_options *options, struct error *err)
 	(void)sqlite3_db_config(db->native, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
 	(void)sqlite3_db_config(db->native, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	(void)snprintf(pragmas, sizeof(pragmas),
-		"PRAGMA mmap_size=%lld; PRAGMA cache_size=-%u; PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON;",
-		MAP_BYTES, options->cache_kib);
+		"PRAGMA mmap_size=%lld; PRAGMA cache_size=-%u; PRAGMA temp_store=MEMORY;", MAP_BYTES,
+		options->cache_kib);
 	if (!db_exec(db, pragmas, err)) {
 		return false;
 	}

@@ -34,7 +34,7 @@ struct db_options {
 	unsigned cache_kib; /* pages kept in memory; what is mapped needs none */
 };
 
-#define DB_PAGE_BYTES 16384u
+#define DB_PAGE_BYTES 8192u
 
 /* Opens the file at `path`, none of whose parts may be a symbolic link. */
 bool db_open(const char *path, const struct db_options *options, struct db **out, struct error *err) MUST_CHECK;

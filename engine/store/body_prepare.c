@@ -32,14 +32,13 @@ body_prepared_head(const struct body_prepared *prepared)
 }
 
 static struct body_prepared *
-create(const struct body *body)
+create(void)
 {
 	struct body_prepared *prepared = calloc(1, sizeof(*prepared));
 
 	if (prepared == NULL) {
 		abort();
 	}
-	prepared->body = *body;
 	return prepared;
 }
 
@@ -122,39 +121,61 @@ prepare_file(struct store *store, struct slice from, bool served, struct body_pr
 
 /* --- both ways in --- */
 
+static struct digest
+digest_of(struct slice from, bool served)
+{
+	if (served) {
+		return sha256_of(from);
+	}
+	SCOPED(sha256_destroy) struct sha256 *sha = sha256_create();
+	struct wire_state state = WIRE_STATE_INIT;
+
+	wire_digest_piece(&state, from, sha);
+	return sha256_final(sha);
+}
+
+/* A small one is turned at once: whether it turns back exactly is found on the way. */
+static void
+prepare_row(struct slice from, bool served, struct body_prepared *prepared)
+{
+	buf_reserve(&prepared->kept, from.length);
+	enum wire_form form =
+		served ? wire_keep_served(from, &prepared->kept) : wire_keep_written(from, &prepared->kept);
+
+	prepared->body.raw = form == WIRE_FORM_RAW;
+	prepared->body.size_bytes = prepared->kept.length;
+	prepared->body.wire_size_bytes = served               ? from.length
+					 : prepared->body.raw ? prepared->kept.length
+							      : wire_size(buf_slice(&prepared->kept));
+}
+
+static bool
+prepare_large(struct store *store, struct slice from, bool served, struct body_prepared *prepared, struct error *err)
+{
+	struct wire_scan scan = WIRE_SCAN_INIT;
+
+	wire_scan_feed(&scan, from);
+	prepared->body.raw = (served ? wire_scan_served(&scan) : wire_scan_written(&scan)) == WIRE_FORM_RAW;
+	prepared->body.wire_size_bytes = served ? scan.size : wire_scan_wire_size(&scan);
+	prepared->body.size_bytes = prepared->body.raw ? prepared->body.wire_size_bytes : wire_scan_lf_size(&scan);
+	return prepare_file(store, from, served, prepared, err);
+}
+
 static bool
 prepare(struct store *store, struct slice from, bool served, struct body_prepared **out, struct error *err)
 {
-	SCOPED(body_prepared_destroy) struct body_prepared *prepared = NULL;
-	struct wire_scan scan = WIRE_SCAN_INIT;
-	struct body body = {0};
+	SCOPED(body_prepared_destroy) struct body_prepared *prepared = create();
 
-	wire_scan_feed(&scan, from);
-	enum wire_form form = served ? wire_scan_served(&scan) : wire_scan_written(&scan);
-
-	body.raw = form == WIRE_FORM_RAW;
-	body.wire_size_bytes = served ? scan.size : wire_scan_wire_size(&scan);
-	body.size_bytes = body.raw ? body.wire_size_bytes : wire_scan_lf_size(&scan);
-	if (served) {
-		body.digest = sha256_of(from);
-	} else {
-		struct sha256 *sha = sha256_create();
-		struct wire_state state = WIRE_STATE_INIT;
-
-		wire_digest_piece(&state, from, sha);
-		body.digest = sha256_final(sha);
-		sha256_destroy(&sha);
+	prepared->body.digest = digest_of(from, served);
+	/* What is kept decides, and that is at least half of it. */
+	if (from.length <= 2 * BODY_ROW_MAX) {
+		prepare_row(from, served, prepared);
 	}
-	prepared = create(&body);
-	if (body.size_bytes > BODY_ROW_MAX) {
-		if (!prepare_file(store, from, served, prepared, err)) {
-			return error_wrap(err, "keeping a body of %llu octets", (unsigned long long)body.size_bytes);
+	if (from.length > 2 * BODY_ROW_MAX || prepared->body.size_bytes > BODY_ROW_MAX) {
+		buf_clear(&prepared->kept);
+		if (!prepare_large(store, from, served, prepared, err)) {
+			return error_wrap(err, "keeping a body of %zu octets", from.length);
 		}
-	} else {
-		enum wire_form kept =
-			served ? wire_keep_served(from, &prepared->kept) : wire_keep_written(from, &prepared->kept);
-
-		assert(kept == form && prepared->kept.length == body.size_bytes);
 	}
 	*out = prepared;
 	prepared = NULL;

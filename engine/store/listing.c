@@ -112,7 +112,9 @@ load_given(struct store_txn *txn, struct mailbox_id mailbox, struct slice name, 
 {
 	SCOPED(db_end) struct db_statement *select = NULL;
 
-	if (!store_prepare(txn, "SELECT " COLUMNS " FROM listing l WHERE l.mailbox = ? AND l.name = ? AND l.given = 1",
+	if (!store_prepare(txn,
+		    "SELECT " COLUMNS
+		    " FROM listing l INDEXED BY listing_by_given WHERE l.mailbox = ? AND l.name = ? AND l.given = 1",
 		    &select, err)) {
 		return false;
 	}
@@ -163,8 +165,8 @@ listing_load_by_base_name(struct store_txn *txn, struct mailbox_id mailbox, stru
 	SCOPED(db_end) struct db_statement *select = NULL;
 
 	if (!store_prepare(txn,
-		    "SELECT " COLUMNS
-		    " FROM listing l WHERE l.mailbox = ? AND l.base_name = ? AND l.base_name IS NOT NULL",
+		    "SELECT " COLUMNS " FROM listing l INDEXED BY listing_by_base_name WHERE l.mailbox = ? AND "
+		    "l.base_name = ? AND l.base_name IS NOT NULL",
 		    &select, err)) {
 		return false;
 	}

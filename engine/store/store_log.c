@@ -28,7 +28,7 @@ store_log_open(struct store *store, struct error *err)
 uint64_t
 store_log_note_commit(struct store *store, bool lazy, uint64_t pages)
 {
-	bool nudge = pages >= STORE_LOG_PASSIVE_PAGES && atomic_load(&store->log_pages) < STORE_LOG_PASSIVE_PAGES;
+	bool nudge = store_log_is_due(pages) && !store_log_is_due(atomic_load(&store->log_pages));
 
 	atomic_store(&store->log_pages, pages);
 	mutex_lock(&store->lock);
@@ -156,10 +156,31 @@ store_sync(struct store *store, struct error *err)
 	return store_log_sync(store, commit, err);
 }
 
+/* Copies the little that is left while nobody writes: the next writer begins the log anew, in the room that it has on the disk already. */
+static bool
+finish_checkpoint(struct store *store, struct error *err)
+{
+	uint64_t left = 1;
+
+	store_turn_take(store, STORE_ENGINE);
+	if (!store_writer_lock(store, err)) {
+		store_turn_give(store);
+		return false;
+	}
+	bool done = checkpoint(store, DB_CHECKPOINT_PASSIVE, &left, err);
+
+	if (done && left == 0) {
+		atomic_store(&store->log_pages, 0);
+	}
+	store_writer_unlock(store);
+	store_turn_give(store);
+	return done;
+}
+
 bool
 store_log_checkpoint(struct store *store, bool idle, struct error *err)
 {
-	uint64_t left, pages = atomic_load(&store->log_pages);
+	uint64_t left, pages = atomic_load(&store->log_pages), size_bytes = 0;
 
 	if (pages == 0 && !idle) {
 		return true;
@@ -167,8 +188,12 @@ store_log_checkpoint(struct store *store, bool idle, struct error *err)
 	if (!checkpoint(store, DB_CHECKPOINT_PASSIVE, &left, err)) {
 		return err->kind == ERROR_RETRY;
 	}
-	if (pages < STORE_LOG_CUT_PAGES && !(idle && pages > STORE_LOG_PASSIVE_PAGES)) {
-		return true;
+	if (idle) {
+		if (!io_file_size(store->io, store->log_fd, &size_bytes, err)) {
+			return false;
+		}
+		return size_bytes <= STORE_LOG_KEPT_BYTES || cut_log(store, 1, err) || err->kind == ERROR_RETRY;
 	}
-	return cut_log(store, 1, err) || err->kind == ERROR_RETRY;
+	return pages * DB_PAGE_BYTES < STORE_LOG_LONG_BYTES || finish_checkpoint(store, err) ||
+	       err->kind == ERROR_RETRY;
 }

@@ -148,10 +148,18 @@ uint64_t store_log_note_commit(struct store *store, bool lazy, uint64_t pages);
 bool store_log_open(struct store *store, struct error *err) MUST_CHECK;
 /* Returns when the commit with that number is on the disk. */
 bool store_log_sync(struct store *store, uint64_t commit, struct error *err) MUST_CHECK;
-/* Copies the log, and cuts it when it has grown; `idle`: cuts it whenever it is not empty. Does nothing where somebody is in the way. */
+/* Copies the log into the database, and lets the next writer begin it anew when it is long; `idle`: cuts a file that has grown too large. Does nothing
+ * where somebody is in the way. */
 bool store_log_checkpoint(struct store *store, bool idle, struct error *err) MUST_CHECK;
-#define STORE_LOG_PASSIVE_PAGES 1024u /* 16 MiB */
-#define STORE_LOG_CUT_PAGES     6144u /* 96 MiB */
+#define STORE_LOG_DUE_BYTES  (16u << 20)
+#define STORE_LOG_LONG_BYTES (32u << 20)
+#define STORE_LOG_KEPT_BYTES (64u << 20) /* on the disk: room that is there need not be found again at each commit */
+
+static inline bool
+store_log_is_due(uint64_t pages)
+{
+	return pages * DB_PAGE_BYTES >= STORE_LOG_DUE_BYTES;
+}
 
 /* --- store_thread.c --- */
 bool store_thread_start(struct store *store, struct error *err) MUST_CHECK;

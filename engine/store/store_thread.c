@@ -91,7 +91,7 @@ checkpoint_when_long(struct store *store, int64_t now_ms, int64_t *next_ms)
 {
 	struct error err;
 
-	if (atomic_load(&store->log_pages) < STORE_LOG_PASSIVE_PAGES || now_ms < *next_ms) {
+	if (!store_log_is_due(atomic_load(&store->log_pages)) || now_ms < *next_ms) {
 		return;
 	}
 	if (!store_log_checkpoint(store, false, &err)) {
@@ -114,7 +114,7 @@ run(void *context)
 		if (due_ms != INT64_MAX && due_ms < not_before_ms) {
 			due_ms = not_before_ms;
 		}
-		if (atomic_load(&store->log_pages) >= STORE_LOG_PASSIVE_PAGES && next_checkpoint_ms < due_ms) {
+		if (store_log_is_due(atomic_load(&store->log_pages)) && next_checkpoint_ms < due_ms) {
 			due_ms = next_checkpoint_ms;
 		}
 		wait_until(store, due_ms, &heard_ms);
