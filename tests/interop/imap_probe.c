@@ -111,10 +111,9 @@ run_check(struct remote_session *session)
 	return 0;
 }
 
-struct hints {
-	char name[512];
-	uint32_t messages, uidnext;
-	bool found;
+struct hints { /* what the account check told, for scan */
+	struct remote_scan_request *requests;
+	size_t request_count;
 	size_t count;
 };
 
@@ -125,12 +124,13 @@ each_mailbox(void *context, const struct remote_mailbox *mailbox, struct error *
 
 	(void)err;
 	hints->count++;
-	if (hints->name[0] != '\0') {
-		if (slice_equal(mailbox->raw_name, slice_of(hints->name)) && mailbox->has_status) {
-			hints->messages = mailbox->messages;
-			hints->uidnext = mailbox->uidnext;
-			hints->found = true;
+	for (size_t i = 0; i < hints->request_count; i++) {
+		if (slice_equal(mailbox->raw_name, hints->requests[i].raw_name) && mailbox->has_status) {
+			hints->requests[i].messages_hint = mailbox->messages;
+			hints->requests[i].uidnext_hint = mailbox->uidnext;
 		}
+	}
+	if (hints->request_count > 0) {
 		return true;
 	}
 	if (!quiet) {
@@ -153,7 +153,7 @@ run_list(struct remote_session *session, int argc, char **argv)
 	struct error err;
 
 	for (int i = 0; i < times; i++) {
-		struct hints hints = {.name = ""};
+		struct hints hints = {0};
 		double begin = now();
 
 		if (!session->ops->list(session, each_mailbox, &hints, &err)) {
@@ -420,15 +420,10 @@ run_scan(struct remote_session *session, int argc, char **argv)
 		}
 	}
 	if (getenv("HINTS") != NULL) {
-		for (size_t i = 0; i < count; i++) {
-			struct hints hints = {0};
+		struct hints hints = {.requests = requests, .request_count = count};
 
-			snprintf(hints.name, sizeof hints.name, "%s", scan.of[i]->name);
-			if (!session->ops->list(session, each_mailbox, &hints, &err)) {
-				return fail("list", &err);
-			}
-			requests[i].messages_hint = hints.messages;
-			requests[i].uidnext_hint = hints.uidnext;
+		if (!session->ops->list(session, each_mailbox, &hints, &err)) {
+			return fail("list", &err);
 		}
 	}
 	begin = now();

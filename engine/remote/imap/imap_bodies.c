@@ -134,7 +134,7 @@ imap_bodies_fetch(struct imap_session *session, const struct remote_target *targ
 	uint32_t uid = 0;
 	size_t i = 0;
 
-	imap_fetch_begin(&fetcher, session, &ours);
+	imap_fetch_begin(&fetcher, session, &ours, NULL);
 	while (uidset_next(uids, &uid)) {
 		uint64_t size = sizes != NULL ? sizes[i++] : 0;
 

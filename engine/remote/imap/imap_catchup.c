@@ -57,6 +57,7 @@ way_of(const struct imap_catchup *catchup)
 }
 
 static bool hear(void *context, const struct imap_response *response, struct error *err);
+static bool hear_body(void *context, const struct imap_event *piece, struct error *err);
 
 void
 imap_catchup_begin(struct imap_catchup *catchup, struct imap_session *session,
@@ -65,7 +66,7 @@ imap_catchup_begin(struct imap_catchup *catchup, struct imap_session *session,
 	static const struct uidset none = {0};
 
 	*catchup = (struct imap_catchup){.session = session, .request = request, .index = index, .sink = sink};
-	catchup->listener = (struct imap_listener){.context = catchup, .untagged = hear};
+	catchup->listener = (struct imap_listener){.context = catchup, .untagged = hear, .body = hear_body};
 	catchup->known = request->uidvalidity != 0 && request->known != NULL ? request->known : &none;
 	catchup->known_count = uidset_size(catchup->known);
 	catchup->next = request->uidvalidity != 0 && request->uidnext > 0 ? request->uidnext : 1;
@@ -145,6 +146,13 @@ add_change(struct imap_catchup *catchup, const struct imap_fetched *fetched, str
 	return true;
 }
 
+bool
+imap_catchup_tell(struct imap_catchup *catchup, struct remote_message *message, struct error *err)
+{
+	catchup->told++;
+	return catchup->sink->message(catchup->sink->context, catchup->index, message, err);
+}
+
 /* Keeps a fresh message until it may be reported. */
 static void
 hold(struct imap_catchup *catchup, const struct imap_fetched *fetched)
@@ -196,7 +204,7 @@ hear_fresh(struct imap_catchup *catchup, const struct imap_fetched *fetched, str
 	if (catchup->reported && !catchup->request->bodies) {
 		imap_items_read(fetched, &message);
 
-		bool fine = catchup->sink->message(catchup->sink->context, catchup->index, &message, err);
+		bool fine = imap_catchup_tell(catchup, &message, err);
 
 		flags_finish(&message.flags);
 		add_fresh(catchup, fetched->uid);
@@ -227,7 +235,11 @@ hear_message(struct imap_catchup *catchup, const struct imap_fetched *fetched, s
 		catchup->has_changed = true;
 	}
 	if (uidset_contains(catchup->known, uid)) {
-		if (!fetched->has_flags) {
+		/* `n:*` brings the last message where nothing is new: what changed is told by mod-sequences */
+		bool beside = fetched->has_date &&
+			      (catchup->way == IMAP_CATCHUP_QRESYNC || catchup->way == IMAP_CATCHUP_CONDSTORE);
+
+		if (!fetched->has_flags || beside) {
 			return true;
 		}
 		uidset_add(&catchup->listed, uid, uid);
@@ -298,6 +310,10 @@ hear(void *context, const struct imap_response *response, struct error *err)
 	if (catchup->selecting_again) {
 		return true; /* of the mailbox that was selected before */
 	}
+	if (response->kind == IMAP_RESPONSE_FETCH && response->fetched.form != IMAP_BODY_NONE &&
+		catchup->bodies != NULL) {
+		return catchup->bodies->untagged(catchup->bodies->context, response, err);
+	}
 	if (response->kind == IMAP_RESPONSE_FETCH) {
 		return hear_message(catchup, &response->fetched, err);
 	}
@@ -309,6 +325,16 @@ hear(void *context, const struct imap_response *response, struct error *err)
 		forget(catchup);
 	}
 	return true;
+}
+
+/* A body came while the server is busy with a question of ours as well. */
+static bool
+hear_body(void *context, const struct imap_event *piece, struct error *err)
+{
+	const struct imap_catchup *catchup = context;
+
+	return catchup->selecting_again || catchup->bodies == NULL ||
+	       catchup->bodies->body(catchup->bodies->context, piece, err);
 }
 
 /* SELECT for what is asked later: the counters stay those of the first, for they are what was covered. */
@@ -678,7 +704,6 @@ imap_catchup_prove(struct imap_catchup *catchup)
 		imap_catchup_difference(catchup->known, &catchup->listed, &catchup->vanished);
 	}
 	catchup->proven = true;
-	catchup->proven_exists = catchup->exists;
 	return true;
 }
 
@@ -692,7 +717,6 @@ imap_catchup_prove_by(struct imap_catchup *catchup, const struct uidset *there)
 	imap_catchup_difference(there, catchup->known, &unknown);
 	imap_catchup_difference(&unknown, &catchup->fresh, &catchup->wanted);
 	catchup->proven = true;
-	catchup->proven_exists = catchup->exists;
 }
 
 /* --- reporting --- */
@@ -702,7 +726,12 @@ selected_now(const struct imap_catchup *catchup)
 {
 	struct remote_selected selected = catchup->selected;
 
-	selected.exists = catchup->proven ? catchup->proven_exists : catchup->exists;
+	/* what was there but was not told counts as not there, so that the next account check sees a difference */
+	if (catchup->proven) {
+		selected.exists = (uint32_t)(catchup->known_count - uidset_size(&catchup->vanished) + catchup->told);
+	} else {
+		selected.exists = catchup->exists;
+	}
 	/* what came in between SELECT and FETCH was listed as well */
 	if (catchup->highest >= selected.uidnext && selected.uidnext != 0 && catchup->highest != UINT32_MAX) {
 		selected.uidnext = catchup->highest + 1;
@@ -736,7 +765,7 @@ imap_catchup_report(struct imap_catchup *catchup, struct error *err)
 		uidset_clear(&catchup->fresh);
 	}
 	for (size_t i = 0; i < catchup->held_count && !catchup->request->bodies; i++) {
-		if (!sink->message(sink->context, catchup->index, &catchup->held[i], err)) {
+		if (!imap_catchup_tell(catchup, &catchup->held[i], err)) {
 			return false;
 		}
 	}

@@ -38,6 +38,7 @@ struct imap_catchup {
 	enum imap_catchup_way way;
 	bool no_qresync; /* refused before: take the next rung */
 	struct imap_listener listener;
+	const struct imap_listener *bodies; /* who hears bodies that are asked for beside, or NULL */
 	const struct uidset *known;
 	uint64_t known_count;
 	uint32_t next; /* UIDs from here on are fresh */
@@ -67,7 +68,7 @@ struct imap_catchup {
 	struct remote_message newest;
 	uint64_t changed_modseq;
 	bool proven;
-	uint32_t proven_exists; /* EXISTS when the proof held */
+	uint64_t told; /* fresh messages that were reported */
 	bool selecting_again;
 	bool lost;     /* the mailbox was replaced or went away while it was scanned */
 	bool reported; /* `selected` was called: what comes goes on at once */
@@ -98,6 +99,8 @@ bool imap_catchup_report(struct imap_catchup *catchup, struct error *err) MUST_C
 /* Calls `gone` with what vanished, and `end`. */
 bool imap_catchup_end(struct imap_catchup *catchup, enum remote_scan_state state, struct error *err) MUST_CHECK;
 
+/* Calls `message`. */
+bool imap_catchup_tell(struct imap_catchup *catchup, struct remote_message *message, struct error *err) MUST_CHECK;
 /* Frees what a held message owns. */
 void imap_catchup_release(struct remote_message *message);
 

@@ -52,7 +52,7 @@ imap_fetch_resume(struct imap_fetcher *fetcher, uint64_t octets)
 }
 
 static void
-push_range(struct imap_fetcher *fetcher, size_t first, size_t count, bool binary)
+push_range(struct imap_fetcher *fetcher, enum imap_fetch_form form, size_t first, size_t count, bool binary)
 {
 	if (count == 0) {
 		return;
@@ -64,13 +64,23 @@ push_range(struct imap_fetcher *fetcher, size_t first, size_t count, bool binary
 			abort();
 		}
 	}
-	fetcher->ranges[fetcher->range_count++] = (struct imap_fetch_range){first, count, binary};
+	fetcher->ranges[fetcher->range_count++] =
+		(struct imap_fetch_range){.first = first, .count = count, .form = form, .binary = binary};
 }
 
 void
 imap_fetch_ready(struct imap_fetcher *fetcher)
 {
-	push_range(fetcher, 0, fetcher->item_count, false);
+	push_range(fetcher, IMAP_FETCH_PIECES, 0, fetcher->item_count, false);
+	push_range(fetcher, IMAP_FETCH_HEADER, 0, fetcher->item_count, false);
+	push_range(fetcher, IMAP_FETCH_WHOLE, 0, fetcher->item_count, false);
+}
+
+/* Tells whether an item is still to be asked for in this form. */
+static bool
+is_due(const struct imap_fetch_item *item, enum imap_fetch_form form, bool binary)
+{
+	return !item->done && item->form == form && (item->body != NULL) == binary;
 }
 
 static struct imap_fetch_item *
@@ -249,7 +259,7 @@ take_whole(struct imap_fetcher *fetcher, struct imap_fetch_item *item, bool bina
 		if (may_have_lost_nul(view)) {
 			item->body = body;
 			body = NULL;
-			push_range(fetcher, (size_t)(item - fetcher->items), 1, true);
+			push_range(fetcher, IMAP_FETCH_WHOLE, (size_t)(item - fetcher->items), 1, true);
 			return true;
 		}
 	}
@@ -356,21 +366,36 @@ hear_message(struct imap_fetcher *fetcher, const struct imap_fetched *fetched, s
 	return take_whole(fetcher, item, fetched->body_binary, err);
 }
 
+/* Header fields alone, as they are asked for messages whose body is too large. */
+static bool
+is_header_of_ours(struct imap_fetcher *fetcher, const struct imap_fetched *fetched)
+{
+	const struct imap_fetch_item *item =
+		fetched->has_header && fetched->uid != 0 ? find_item(fetcher, fetched->uid) : NULL;
+
+	return item != NULL && item->form == IMAP_FETCH_HEADER;
+}
+
 static bool
 hear(void *context, const struct imap_response *response, struct error *err)
 {
 	struct imap_fetcher *fetcher = context;
+	const struct imap_fetched *fetched = &response->fetched;
 
-	return fetcher->muted || response->kind != IMAP_RESPONSE_FETCH ||
-	       hear_message(fetcher, &response->fetched, err);
+	if (response->kind == IMAP_RESPONSE_FETCH &&
+		(fetched->form != IMAP_BODY_NONE || is_header_of_ours(fetcher, fetched))) {
+		return fetcher->muted || hear_message(fetcher, fetched, err);
+	}
+	return fetcher->beside == NULL || fetcher->beside->untagged(fetcher->beside->context, response, err);
 }
 
 /* --- what goes out --- */
 
 void
-imap_fetch_begin(struct imap_fetcher *fetcher, struct imap_session *session, const struct imap_fetch_sink *sink)
+imap_fetch_begin(struct imap_fetcher *fetcher, struct imap_session *session, const struct imap_fetch_sink *sink,
+	const struct imap_listener *beside)
 {
-	*fetcher = (struct imap_fetcher){.session = session, .sink = sink};
+	*fetcher = (struct imap_fetcher){.session = session, .sink = sink, .beside = beside};
 	fetcher->listener = (struct imap_listener){.context = fetcher, .untagged = hear, .body = hear_body};
 	fetcher->restores_nuls =
 		imap_can(&session->can, IMAP_CAN_BINARY) && imap_session_message_ids(session) == GUID_X_GUID;
@@ -385,25 +410,25 @@ weight_of(const struct imap_fetch_item *item)
 	return item->size > 0 ? item->size : SIZE_UNKNOWN_GUESS;
 }
 
-/* Cuts the next set off the range on top: messages of one form. */
+/* Cuts the next set off the range on top. */
 static struct imap_fetch_set
 next_set(struct imap_fetcher *fetcher)
 {
 	struct imap_fetch_range *range = &fetcher->ranges[fetcher->range_count - 1];
-	struct imap_fetch_set set = {.used = true, .first = range->first, .binary = range->binary};
-	const struct imap_fetch_item *items = fetcher->items;
+	struct imap_fetch_set set = {.used = true, .form = range->form, .first = range->first, .binary = range->binary};
+	size_t messages = 0;
 
-	while (range->count > 0 && set.count < IMAP_FETCH_SET_MESSAGES) {
-		const struct imap_fetch_item *item = &items[range->first];
+	for (; range->count > 0 && messages < IMAP_FETCH_SET_MESSAGES; range->first++, range->count--, set.count++) {
+		const struct imap_fetch_item *item = &fetcher->items[range->first];
 
-		if (set.count > 0 && (item->form != items[set.first].form || item->form == IMAP_FETCH_PIECES ||
-					     set.octets + weight_of(item) > IMAP_FETCH_SET_OCTETS)) {
+		if (!is_due(item, range->form, range->binary)) {
+			continue;
+		}
+		if (messages > 0 && set.octets + weight_of(item) > IMAP_FETCH_SET_OCTETS) {
 			break;
 		}
 		set.octets += weight_of(item);
-		set.count++;
-		range->first++;
-		range->count--;
+		messages++;
 	}
 	if (range->count == 0) {
 		fetcher->range_count--;
@@ -419,11 +444,10 @@ send_set(struct imap_fetcher *fetcher, const struct imap_fetch_set *set, struct 
 {
 	SCOPED(imap_command_finish) struct imap_command command = {0};
 	SCOPED(uidset_finish) struct uidset uids = UIDSET_INIT;
-	const struct imap_fetch_item *first = &fetcher->items[set->first];
 	size_t slot = 0;
 
 	for (size_t i = set->first; i < set->first + set->count; i++) {
-		if (!fetcher->items[i].done) {
+		if (is_due(&fetcher->items[i], set->form, set->binary)) {
 			uidset_add(&uids, fetcher->items[i].uid, fetcher->items[i].uid);
 		}
 	}
@@ -432,7 +456,7 @@ send_set(struct imap_fetcher *fetcher, const struct imap_fetch_set *set, struct 
 	}
 	imap_items_begin(fetcher->session, &command);
 	imap_command_set(&command, &uids);
-	if (first->form == IMAP_FETCH_PIECES) {
+	if (set->form == IMAP_FETCH_PIECES) {
 		imap_command_text(&command, " (UID BODY.PEEK[]<");
 		imap_command_number(&command, set->offset);
 		imap_command_text(&command, ".");
@@ -440,9 +464,9 @@ send_set(struct imap_fetcher *fetcher, const struct imap_fetch_set *set, struct 
 		imap_command_text(&command, ">)");
 	} else {
 		imap_items_print(fetcher->session,
-			first->form == IMAP_FETCH_HEADER ? IMAP_ITEMS_HEADER
-			: set->binary                    ? IMAP_ITEMS_BINARY
-							 : IMAP_ITEMS_BODY,
+			set->form == IMAP_FETCH_HEADER ? IMAP_ITEMS_HEADER
+			: set->binary                  ? IMAP_ITEMS_BINARY
+						       : IMAP_ITEMS_BODY,
 			&command);
 	}
 	while (fetcher->sets[slot].used) {
@@ -470,7 +494,7 @@ pieces_out(const struct imap_fetcher *fetcher, size_t index)
 
 	for (size_t i = 0; i < IMAP_FETCH_SETS_MAX; i++) {
 		count += fetcher->sets[i].used && fetcher->sets[i].first == index &&
-			 fetcher->items[index].form == IMAP_FETCH_PIECES;
+			 fetcher->sets[i].form == IMAP_FETCH_PIECES;
 	}
 	return count;
 }
@@ -487,8 +511,12 @@ send_pieces(struct imap_fetcher *fetcher, size_t index, struct error *err)
 		if (out >= IMAP_FETCH_PIECES_MAX || (out > 0 && item->next >= item->size)) {
 			return true;
 		}
-		struct imap_fetch_set set = {
-			.used = true, .first = index, .count = 1, .octets = IMAP_FETCH_PIECE, .offset = item->next};
+		struct imap_fetch_set set = {.used = true,
+			.form = IMAP_FETCH_PIECES,
+			.first = index,
+			.count = 1,
+			.octets = IMAP_FETCH_PIECE,
+			.offset = item->next};
 
 		item->next += IMAP_FETCH_PIECE;
 		if (!send_set(fetcher, &set, err)) {
@@ -498,25 +526,15 @@ send_pieces(struct imap_fetcher *fetcher, size_t index, struct error *err)
 	return true;
 }
 
-/* A set was refused: its halves are tried, and one message alone is given up. */
+/* One message alone is refused. */
 static bool
-halve(struct imap_fetcher *fetcher, const struct imap_fetch_set *set, const struct imap_response *answer,
+give_up(struct imap_fetcher *fetcher, struct imap_fetch_item *item, const struct imap_response *answer,
 	struct error *err)
 {
-	struct imap_fetch_item *item = &fetcher->items[set->first];
-	struct spool *body;
+	struct spool *body = item->body;
 	struct error why;
 
-	if (set->count > 1) {
-		push_range(fetcher, set->first + set->count / 2, set->count - set->count / 2, set->binary);
-		push_range(fetcher, set->first, set->count / 2, set->binary);
-		return true;
-	}
-	if (item->done) {
-		return true;
-	}
-	if (set->binary && item->body != NULL) { /* then it stays as it came */
-		body = item->body;
+	if (body != NULL) { /* it was asked for once more, by BINARY: then it stays as it came */
 		item->body = NULL;
 		return give_whole(fetcher, item, &body, err);
 	}
@@ -524,6 +542,27 @@ halve(struct imap_fetcher *fetcher, const struct imap_fetch_set *set, const stru
 	item->ended = true;
 	settle_item(fetcher, item);
 	return fetcher->sink->failed(fetcher->sink->context, item->uid, &why, err);
+}
+
+/* A set was refused: its halves are tried, and one message alone is given up. */
+static bool
+halve(struct imap_fetcher *fetcher, const struct imap_fetch_set *set, const struct imap_response *answer,
+	struct error *err)
+{
+	size_t due = 0, half = set->count / 2;
+	struct imap_fetch_item *last = NULL;
+
+	for (size_t i = set->first; i < set->first + set->count; i++) {
+		if (is_due(&fetcher->items[i], set->form, set->binary)) {
+			last = &fetcher->items[i];
+			due++;
+		}
+	}
+	if (due > 1) {
+		push_range(fetcher, set->form, set->first + half, set->count - half, set->binary);
+		push_range(fetcher, set->form, set->first, half, set->binary);
+	}
+	return due != 1 || give_up(fetcher, last, answer, err);
 }
 
 /* A set was answered with OK: what of it did not come is gone. */
@@ -534,10 +573,10 @@ sweep(struct imap_fetcher *fetcher, const struct imap_fetch_set *set, struct err
 		struct imap_fetch_item *item = &fetcher->items[i];
 		struct spool *body = item->body;
 
-		if (item->done || (body != NULL && !set->binary)) {
+		if (!is_due(item, set->form, set->binary)) {
 			continue;
 		}
-		if (item->form == IMAP_FETCH_PIECES) {
+		if (set->form == IMAP_FETCH_PIECES) {
 			if (item->got < set->offset + IMAP_FETCH_PIECE &&
 				!end_pieces(fetcher, item, is_all(item), err)) {
 				return false;
@@ -545,12 +584,7 @@ sweep(struct imap_fetcher *fetcher, const struct imap_fetch_set *set, struct err
 			continue;
 		}
 		item->body = NULL;
-		if (item->form == IMAP_FETCH_HEADER) {
-			settle_item(fetcher, item);
-			if (!fetcher->sink->header(fetcher->sink->context, item->uid, (struct slice){0}, err)) {
-				return false;
-			}
-		} else if (!give_whole(fetcher, item, &body, err)) {
+		if (!give_whole(fetcher, item, &body, err)) {
 			return false;
 		}
 	}
@@ -574,30 +608,40 @@ set_done(void *context, uint64_t cookie, const struct imap_response *answer, str
 	return answer->status == IMAP_OK ? sweep(fetcher, &set, err) : halve(fetcher, &set, answer, err);
 }
 
+/* Sends the pieces of the first large body of the range on top; the next one's turn comes when its end is known. */
+static bool
+send_large(struct imap_fetcher *fetcher, bool *out_waits, struct error *err)
+{
+	struct imap_fetch_range *range = &fetcher->ranges[fetcher->range_count - 1];
+	size_t index = range->first;
+
+	*out_waits = false;
+	if (fetcher->items[index].form == IMAP_FETCH_PIECES && !fetcher->items[index].done) {
+		*out_waits = true;
+		return send_pieces(fetcher, index, err);
+	}
+	range->first++;
+	if (--range->count == 0) {
+		fetcher->range_count--;
+	}
+	return true;
+}
+
 bool
 imap_fetch_send(struct imap_fetcher *fetcher, struct error *err)
 {
+	bool waits = false;
+
 	/* filled only when half is answered, so that answers are read in bulk and not one by one */
 	if (fetcher->sets_out > 1 &&
 		(fetcher->octets_out > IMAP_FETCH_WINDOW / 2 || fetcher->sets_out > IMAP_FETCH_SETS_MAX / 2)) {
 		return true;
 	}
-	while (fetcher->range_count > 0 && fetcher->sets_out < IMAP_FETCH_SETS_MAX &&
+	while (!waits && fetcher->range_count > 0 && fetcher->sets_out < IMAP_FETCH_SETS_MAX &&
 		fetcher->octets_out < IMAP_FETCH_WINDOW) {
-		struct imap_fetch_range *range = &fetcher->ranges[fetcher->range_count - 1];
-
-		if (fetcher->items[range->first].form == IMAP_FETCH_PIECES) {
-			size_t index = range->first;
-
-			if (!send_pieces(fetcher, index, err)) {
+		if (fetcher->ranges[fetcher->range_count - 1].form == IMAP_FETCH_PIECES) {
+			if (!send_large(fetcher, &waits, err)) {
 				return false;
-			}
-			if (!fetcher->items[index].ended) {
-				return true;
-			}
-			range->first++;
-			if (--range->count == 0) {
-				fetcher->range_count--;
 			}
 			continue;
 		}
@@ -639,23 +683,13 @@ imap_fetch_unsend(struct imap_fetcher *fetcher)
 void
 imap_fetch_resend(struct imap_fetcher *fetcher)
 {
-	size_t end = fetcher->item_count;
-
 	assert(fetcher->range_count == 0 && fetcher->sets_out == 0);
 	fetcher->muted = false;
-	while (end > 0) { /* runs of what is left, the last at the bottom of the stack */
-		struct imap_fetch_item *last = &fetcher->items[end - 1];
-		bool binary = last->body != NULL;
-		size_t first = end;
-
-		while (first > 0 && !fetcher->items[first - 1].done &&
-			(fetcher->items[first - 1].body != NULL) == binary) {
-			first--;
-			fetcher->items[first].next = fetcher->items[first].got;
-		}
-		push_range(fetcher, first, end - first, binary);
-		end = first < end ? first : end - 1;
+	for (size_t i = 0; i < fetcher->item_count; i++) {
+		fetcher->items[i].next = fetcher->items[i].got;
 	}
+	imap_fetch_ready(fetcher);
+	push_range(fetcher, IMAP_FETCH_WHOLE, 0, fetcher->item_count, true);
 }
 
 bool

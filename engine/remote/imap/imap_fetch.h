@@ -52,18 +52,21 @@ struct imap_fetch_sink {
 struct imap_fetch_set { /* a command on the way */
 	bool used;
 	bool binary;
-	size_t first, count; /* of the items */
+	enum imap_fetch_form form; /* the items of another are none of it */
+	size_t first, count;       /* of the items */
 	uint64_t octets, offset;
 };
 
-struct imap_fetch_range { /* items that wait to be asked for */
+struct imap_fetch_range { /* items of one form that wait to be asked for */
 	size_t first, count;
+	enum imap_fetch_form form;
 	bool binary;
 };
 
 struct imap_fetcher {
 	struct imap_session *session;
 	const struct imap_fetch_sink *sink;
+	const struct imap_listener *beside;
 	struct imap_listener listener;
 	struct imap_fetch_item *items; /* by rising UID */
 	size_t item_count, item_capacity;
@@ -80,7 +83,9 @@ struct imap_fetcher {
 	uint64_t bodies_octets;
 };
 
-void imap_fetch_begin(struct imap_fetcher *fetcher, struct imap_session *session, const struct imap_fetch_sink *sink);
+/* `beside` (or NULL) hears what is no body. */
+void imap_fetch_begin(struct imap_fetcher *fetcher, struct imap_session *session, const struct imap_fetch_sink *sink,
+	const struct imap_listener *beside);
 void imap_fetch_finish(struct imap_fetcher *fetcher);
 /* Adds an item; UIDs rise. */
 void imap_fetch_add(struct imap_fetcher *fetcher, uint32_t uid, enum imap_fetch_form form, uint64_t size);

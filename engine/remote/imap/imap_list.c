@@ -191,6 +191,40 @@ hear_mailbox(struct listing *listing, const struct imap_mailbox *told, struct er
 	return true;
 }
 
+/* One row of two about the same mailbox. */
+static void
+merge_rows(struct remote_mailbox *into, const struct remote_mailbox *from)
+{
+	into->attributes |= from->attributes;
+	into->role = into->role != NULL ? into->role : from->role;
+	if (!into->has_status && from->has_status) {
+		into->has_status = true;
+		into->uidvalidity = from->uidvalidity;
+		into->uidnext = from->uidnext;
+		into->highestmodseq = from->highestmodseq;
+		into->messages = from->messages;
+	}
+	if (into->id.kind == GUID_NONE) {
+		into->id = from->id;
+	}
+}
+
+/* Makes one row of all that are about the same mailbox: a server may mix the answers to two LISTs. */
+static void
+merge_doubles(struct listing *listing)
+{
+	size_t kept = 0;
+
+	for (size_t i = 1; i < listing->count; i++) {
+		if (slice_equal(listing->rows[i].mailbox.raw_name, listing->rows[kept].mailbox.raw_name)) {
+			merge_rows(&listing->rows[kept].mailbox, &listing->rows[i].mailbox);
+		} else {
+			listing->rows[++kept] = listing->rows[i];
+		}
+	}
+	listing->count = listing->count > 0 ? kept + 1 : 0;
+}
+
 /* The rows are complete: sorts them and gives the strays their place. */
 static void
 settle_rows(struct listing *listing)
@@ -198,20 +232,14 @@ settle_rows(struct listing *listing)
 	if (!listing->sorted && listing->count > 0) {
 		qsort(listing->rows, listing->count, sizeof *listing->rows, compare_rows);
 	}
+	merge_doubles(listing);
 	listing->sorted = true;
 	for (size_t i = 0; i < listing->stray_count; i++) {
 		const struct remote_mailbox *stray = &listing->strays[i].mailbox;
 		struct row *row = find_row(listing, stray->raw_name);
 
-		if (row != NULL && !row->mailbox.has_status) {
-			row->mailbox.has_status = stray->has_status;
-			row->mailbox.uidvalidity = stray->uidvalidity;
-			row->mailbox.uidnext = stray->uidnext;
-			row->mailbox.highestmodseq = stray->highestmodseq;
-			row->mailbox.messages = stray->messages;
-		}
-		if (row != NULL && row->mailbox.id.kind == GUID_NONE) {
-			row->mailbox.id = stray->id;
+		if (row != NULL) {
+			merge_rows(&row->mailbox, stray);
 		}
 	}
 	listing->stray_count = 0;
@@ -422,9 +450,6 @@ imap_list_all(struct imap_session *session,
 	for (size_t i = 0; i < listing.count; i++) {
 		const struct remote_mailbox *mailbox = &listing.rows[i].mailbox;
 
-		if (i > 0 && slice_equal(mailbox->raw_name, listing.rows[i - 1].mailbox.raw_name)) {
-			continue; /* told twice */
-		}
 		imap_names_keep(session->remote, mailbox->raw_name, mailbox->uidvalidity, &mailbox->id);
 		if (!each(context, mailbox, err)) {
 			return false;

@@ -84,12 +84,6 @@ held_message(struct imap_catchup *catchup, uint32_t uid)
 }
 
 static bool
-give(struct imap_catchup *catchup, struct remote_message *message, struct error *err)
-{
-	return catchup->sink->message(catchup->sink->context, catchup->index, message, err);
-}
-
-static bool
 give_whole(void *context, uint32_t uid, struct spool **body, struct error *err)
 {
 	struct imap_catchup *catchup = context;
@@ -101,7 +95,7 @@ give_whole(void *context, uint32_t uid, struct spool **body, struct error *err)
 	message->body = *body;
 	*body = NULL;
 
-	bool fine = give(catchup, message, err);
+	bool fine = imap_catchup_tell(catchup, message, err);
 
 	spool_close(&message->body);
 	return fine;
@@ -118,7 +112,7 @@ give_header(void *context, uint32_t uid, struct slice header, struct error *err)
 	}
 	message->header = header;
 
-	bool fine = give(catchup, message, err);
+	bool fine = imap_catchup_tell(catchup, message, err);
 
 	message->header = (struct slice){0};
 	return fine;
@@ -143,7 +137,7 @@ give_bare(void *context, uint32_t uid, const struct error *why, struct error *er
 	struct imap_catchup *catchup = context;
 
 	log_warn("imap", "event=message-refused uid=%" PRIu32 " reason=\"%s\"", uid, why->text);
-	return catchup->lost || give(catchup, held_message(catchup, uid), err);
+	return catchup->lost || imap_catchup_tell(catchup, held_message(catchup, uid), err);
 }
 
 static void
@@ -156,15 +150,15 @@ sink_of(struct imap_catchup *catchup, struct imap_fetch_sink *out)
 		.context = catchup};
 }
 
-/* Puts the messages held from `first` on into a fetcher. */
+/* Puts the first `count` messages held into a fetcher. */
 static void
-fill_fetcher(struct imap_catchup *catchup, struct imap_fetcher *fetcher)
+fill_fetcher(struct imap_catchup *catchup, size_t count, struct imap_fetcher *fetcher)
 {
 	uint64_t most = catchup->request->body_size_max < IMAP_FETCH_WHOLE_MAX ? catchup->request->body_size_max
 									       : IMAP_FETCH_WHOLE_MAX;
 
-	qsort(catchup->held, catchup->held_count, sizeof *catchup->held, compare_uids);
-	for (size_t i = 0; i < catchup->held_count; i++) {
+	qsort(catchup->held, count, sizeof *catchup->held, compare_uids);
+	for (size_t i = 0; i < count; i++) {
 		const struct remote_message *message = &catchup->held[i];
 
 		imap_fetch_add(fetcher, message->uid, message->size_bytes > most ? IMAP_FETCH_HEADER : IMAP_FETCH_WHOLE,
@@ -174,12 +168,13 @@ fill_fetcher(struct imap_catchup *catchup, struct imap_fetcher *fetcher)
 }
 
 static void
-release_held(struct imap_catchup *catchup)
+release_held(struct imap_catchup *catchup, size_t count)
 {
-	for (size_t i = 0; i < catchup->held_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		imap_catchup_release(&catchup->held[i]);
 	}
-	catchup->held_count = catchup->held_octets = 0;
+	catchup->held_count -= count;
+	memmove(catchup->held, catchup->held + count, catchup->held_count * sizeof *catchup->held);
 }
 
 /* --- one mailbox alone --- */
@@ -225,41 +220,51 @@ prove_by_listing(struct imap_catchup *catchup, struct error *err)
 	return true;
 }
 
-/* Fetches the bodies of what is held, to the end. */
+/* Fetches the bodies of the first `count` messages that are held, to the end. */
 static bool
-run_bodies(struct imap_catchup *catchup, struct error *err)
+run_bodies(struct imap_catchup *catchup, size_t count, struct error *err)
 {
 	SCOPED(imap_fetch_finish) struct imap_fetcher fetcher;
 	struct imap_fetch_sink sink;
 
 	sink_of(catchup, &sink);
-	imap_fetch_begin(&fetcher, catchup->session, &sink);
-	fill_fetcher(catchup, &fetcher);
-	if (!imap_fetch_run(&fetcher, err)) {
+	imap_fetch_begin(&fetcher, catchup->session, &sink, &catchup->listener);
+	catchup->bodies = &fetcher.listener;
+	fill_fetcher(catchup, count, &fetcher);
+
+	/* what is listed beside is to be whole before the next slice is cut from it */
+	bool fine = imap_fetch_run(&fetcher, err) && imap_session_settle(catchup->session, 0, err);
+
+	catchup->bodies = NULL;
+	if (!fine) {
 		return false;
 	}
-	release_held(catchup);
+	release_held(catchup, count);
 	return true;
 }
 
-/* Fetches `set` in slices of at most `slice` messages, each reported as it comes. */
+/* Fetches `set` in slices of at most `slice` messages, each reported as it comes: while the bodies of one slice come, the next one is listed. */
 static bool
 stream_set(struct imap_catchup *catchup, const struct uidset *set, size_t slice, struct error *err)
 {
 	SCOPED(uidset_finish) struct uidset part = UIDSET_INIT;
 	uint32_t uid = 0;
+	bool more;
 
-	while (imap_command_next_part(set, &uid, slice, IMAP_COMMAND_OCTETS - 300, &part)) {
-		if (!imap_catchup_ask_fresh(catchup, &part, err)) {
+	do {
+		size_t listed = catchup->held_count;
+
+		more = imap_command_next_part(set, &uid, slice, IMAP_COMMAND_OCTETS - 300, &part);
+		if (more && !imap_catchup_ask_fresh(catchup, &part, err)) {
 			return false;
 		}
-		if (!catchup->request->bodies) {
-			continue; /* they are reported while the next ones are on their way */
+		if (catchup->request->bodies) {
+			if (!(listed > 0 ? run_bodies(catchup, listed, err)
+					 : imap_session_settle(catchup->session, 0, err))) {
+				return false;
+			}
 		}
-		if (!imap_session_settle(catchup->session, 0, err) || !run_bodies(catchup, err)) {
-			return false;
-		}
-	}
+	} while (more || catchup->held_count > 0);
 	return imap_session_settle(catchup->session, 0, err);
 }
 
@@ -309,7 +314,7 @@ run_alone(struct imap_catchup *catchup, struct error *err)
 	if (!imap_catchup_report(catchup, err)) {
 		return false;
 	}
-	if (catchup->request->bodies && catchup->held_count > 0 && !run_bodies(catchup, err)) {
+	if (catchup->held_count > 0 && !run_bodies(catchup, catchup->held_count, err)) {
 		return false;
 	}
 	if (catchup->way == IMAP_CATCHUP_FULL && catchup->known_count > IMAP_FLAGS_SMALL &&
@@ -329,7 +334,6 @@ boxes_finish(struct scan *scan)
 
 		if (box->has_fetcher) {
 			imap_fetch_finish(&box->fetcher);
-			release_held(&box->catchup);
 		}
 		imap_catchup_finish(&box->catchup);
 	}
@@ -407,8 +411,9 @@ static void
 ready_bodies(struct scan *scan, struct box *box, struct imap_fetch_sink *sink)
 {
 	sink_of(&box->catchup, sink);
-	imap_fetch_begin(&box->fetcher, scan->session, sink);
-	fill_fetcher(&box->catchup, &box->fetcher);
+	imap_fetch_begin(&box->fetcher, scan->session, sink, &box->catchup.listener);
+	box->catchup.bodies = &box->fetcher.listener;
+	fill_fetcher(&box->catchup, box->catchup.held_count, &box->fetcher);
 	box->has_fetcher = true;
 }
 
@@ -490,7 +495,7 @@ report_box(struct scan *scan, size_t at, size_t *sent, bool *out_over, struct er
 		return end_lost(catchup, err);
 	}
 	if (imap_fetch_complete(&box->fetcher)) {
-		release_held(catchup);
+		release_held(catchup, catchup->held_count);
 		return imap_catchup_end(catchup, REMOTE_SCAN_OK, err);
 	}
 	*out_over = false;

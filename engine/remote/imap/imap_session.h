@@ -2,7 +2,9 @@
  *
  * Commands are numbered and pipelined: imap_session_send queues one and returns, imap_session_step reads one event and hands it on. Every tagged answer goes to
  * its command's `done`; everything untagged goes first to the session itself (capabilities, the selected mailbox) and then to the listener of the oldest
- * command that has no answer yet: that is the one the server is busy with. Unsolicited data may come after any command, so there is this one way in.
+ * command that has no answer yet: that is the one the server is busy with. Between two SELECTs it may be busy with several at once and mix what it
+ * says (RFC 9051, 5.5; Dovecot works on four), so commands on the way for one mailbox share a listener or know of each other's. Unsolicited data may
+ * come after any command, so there is this one way in.
  *
  * When a call fails the session is dead: what was sent and not answered has an unknown outcome, and imap_session_sent tells what was sent at all.
  * A refusal (NO, BAD) is an answer and no failure. Callbacks must not send; whoever steps sends in between.
