@@ -364,8 +364,10 @@ mount_run(struct mount *mount, struct error *err)
 	done = start_workers(workers, err);
 	while (done && poll(&waiting, 1, -1) < 0 && errno == EINTR) {
 	}
-	if (!any_ended(workers)) { /* a signal: nobody new comes in, and who is in it gets no more answers */
-		mount->attached = false;
+	bool ended = any_ended(workers);
+
+	mount->attached = false; /* by the path another mount may be there soon */
+	if (!ended) { /* a signal: nobody new comes in, and who is in it gets no more answers */
 		if (!attach_unmount(mount->dir, true, &detach)) {
 			log_warn("mount", "event=unmount error=\"%s\"", detach.text);
 		}
@@ -403,11 +405,11 @@ mount_close(struct mount **out)
 	if (mount->attached && !attach_unmount(mount->dir, true, &err)) {
 		log_debug("mount", "event=unmounted-already reason=\"%s\"", err.text);
 	}
-	notify_destroy(&mount->notify);
-	park_destroy(&mount->park);
-	if (mount->account_count > 0) {
+	if (mount->account_count > 0 && mount->park != NULL) {
 		file_close_all(mount);
 	}
+	notify_destroy(&mount->notify);
+	park_destroy(&mount->park);
 	if (mount->session != NULL) {
 		fuse_session_destroy(mount->session); /* closes the device */
 	} else if (mount->device_fd >= 0) {
