@@ -43,13 +43,19 @@ find_home(void)
 	}
 }
 
+/* Those who stay tell of what passes by as well; others say in a sentence what came of it. */
 static void
 set_log_level(const struct options *options)
 {
 	static const enum log_level levels[] = {LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
 	size_t most = ARRAY_LENGTH(levels) - 1;
+	bool stays = options->command == COMMAND_DAEMON || (options->command == COMMAND_MOUNT && options->foreground);
 
-	log_set_level(levels[options->verbose < most ? options->verbose : most]);
+	if (options->verbose == 0 && !stays) {
+		log_set_level(LOG_LEVEL_ERROR);
+	} else {
+		log_set_level(levels[options->verbose < most ? options->verbose : most]);
+	}
 }
 
 int

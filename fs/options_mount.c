@@ -43,10 +43,7 @@ static const struct word {
 	{"config", CONFIG, A_VALUE},
 	{"nofail", NOFAIL, NO_VALUE},
 
-	{"allow_root", FUSE, NO_VALUE},
-	{"auto_unmount", FUSE, NO_VALUE},
 	{"default_permissions", FUSE, NO_VALUE},
-	{"fsname", FUSE, A_VALUE},
 	{"max_read", FUSE, A_VALUE},
 	{"context", FUSE, A_VALUE},
 	{"fscontext", FUSE, A_VALUE},
@@ -60,7 +57,6 @@ static const struct word {
 	{"sync", FUSE, NO_VALUE},
 	{"async", FUSE, NO_VALUE},
 	{"dirsync", FUSE, NO_VALUE},
-	{"debug", FUSE, NO_VALUE},
 
 	{"exec", IGNORED, NO_VALUE},
 	{"suid", IGNORED,
@@ -77,6 +73,8 @@ static const struct word {
 	{"_netdev", IGNORED, NO_VALUE},
 	{"comment", IGNORED, A_VALUE},
 	{"subtype", IGNORED, A_VALUE},
+	{"fsname", IGNORED, A_VALUE},        /* the source names the account: mailfs wait and unmount read it */
+	{"auto_unmount", IGNORED, NO_VALUE}, /* a dead mount is taken away by the next one */
 	{"relatime", IGNORED, NO_VALUE},
 	{"norelatime", IGNORED, NO_VALUE},
 	{"strictatime", IGNORED, NO_VALUE},

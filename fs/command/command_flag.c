@@ -75,7 +75,6 @@ read_attribute(const char *path, const char *name, struct buf *out, struct error
 	if (got < 0 && errno != ENODATA) {
 		return error_errno(err, errno, "%s: reading its flags", path);
 	}
-	buf_truncate(out, 0);
 	out->length = got > 0 ? (size_t)got : 0;
 	out->data[out->length] = '\0';
 	return true;

@@ -1,7 +1,9 @@
 /* mailfs held, confirm and revert: changes that wait for a person (design 8). */
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/admin.h"
+#include "engine/base/json.h"
 #include "engine/view.h"
 #include "fs/command/accounts.h"
 #include "fs/command/command.h"
@@ -22,11 +24,22 @@ command_held(const struct options *options)
 		struct account *account = engine_account(accounts.engine, i);
 		SCOPED(buf_finish) struct buf one = BUF_INIT;
 
+		if (options->json) {
+			buf_append_text(&one, "{\"account\": ");
+			json_quote(slice_of(account_name(account)), &one);
+			buf_append_text(&one, ", \"holds\": ");
+		}
 		if (!view_held(account, options->json, &one, &err)) {
 			status = exit_status_worse(status, say_error(account_name(account), &err));
 			continue;
 		}
+		if (options->json) {
+			buf_append_octet(&one, '}');
+		}
 		accounts_append(&out, options->json, &one);
+	}
+	if (out.length == 0 && status == EXIT_DONE && !options->json) {
+		printf("nothing is held\n");
 	}
 	accounts_print(&out, options->json);
 	return status;

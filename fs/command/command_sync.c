@@ -5,6 +5,7 @@
 
 #include "engine/admin.h"
 #include "engine/base/json.h"
+#include "engine/view.h"
 #include "fs/command/accounts.h"
 #include "fs/command/command.h"
 #include "fs/command/progress.h"
@@ -200,6 +201,27 @@ sync_account(struct account *account, const struct options *options, struct json
 	return status;
 }
 
+/* After a pass, a mailbox that was asked for and is on neither side was misspelled. */
+static enum exit_status
+check_mailboxes(struct account *account, const struct options *options)
+{
+	enum exit_status status = EXIT_DONE;
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 1; i < options->arguments.count; i++) {
+		SCOPED(view_mailbox_finish) struct view_mailbox mailbox = {0};
+
+		if (!view_mailbox_by_name(account, slice_of(options->arguments.items[i]), &mailbox, &err)) {
+			if (err.kind == ERROR_GONE) {
+				error_set(&err, ERROR_GONE, "there is no mailbox '%s': `mailfs status %s` lists them",
+					options->arguments.items[i], account_name(account));
+			}
+			status = exit_status_worse(status, say_error(account_name(account), &err));
+		}
+	}
+	return status;
+}
+
 enum exit_status
 command_sync(const struct options *options)
 {
@@ -217,7 +239,10 @@ command_sync(const struct options *options)
 	json_key(&json, "accounts");
 	json_array(&json);
 	for (size_t i = 0; i < engine_account_count(accounts.engine); i++) {
-		status = exit_status_worse(status, sync_account(engine_account(accounts.engine, i), options, &json));
+		struct account *account = engine_account(accounts.engine, i);
+
+		status = exit_status_worse(status, sync_account(account, options, &json));
+		status = exit_status_worse(status, check_mailboxes(account, options));
 	}
 	json_end(&json);
 	json_end(&json);

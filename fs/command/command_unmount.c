@@ -1,4 +1,5 @@
 /* mailfs unmount: takes a mount away, and says what is still queued. The process behind it sends that for a while (design 3). */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -25,11 +26,29 @@ tell_queue(const struct options *options, const char *source, bool several)
 
 		if (admin_queued(account, &queued, &err) && queued > 0) {
 			say_note(account_name(account),
-				"%" PRIu64 " change%s not on the server yet: sent during the next 30 s if it can be "
-				"reached, else by the next mount, daemon or sync",
+				"%" PRIu64 " change%s not on the server yet: sent within 30 s if it can be reached, "
+				"else by the next "
+				"mount, daemon or sync",
 				queued, queued == 1 ? " is" : "s are");
 		}
 	}
+}
+
+/* What can be done about it. */
+static bool
+detach(const char *directory, struct error *err)
+{
+	if (mount_detach(directory, false, err)) {
+		return true;
+	}
+	if (err->sys_errno == EBUSY ||
+		err->kind == ERROR_REFUSED) { /* fusermount3 has said on stderr what it does not like */
+		return error_set(err, ERROR_RETRY,
+			"%s is not unmounted: if a program is using it, leave it (`fuser -vm %s` lists them), or "
+			"detach it with `fusermount3 -uz %s`",
+			directory, directory, directory);
+	}
+	return false;
 }
 
 enum exit_status
@@ -38,7 +57,7 @@ command_unmount(const struct options *options)
 	SCOPED(mounted_finish) struct mounted mounted = {0};
 	struct error err = ERROR_INIT;
 
-	if (!mounted_at(options->arguments.items[0], &mounted, &err) || !mount_detach(mounted.directory, false, &err)) {
+	if (!mounted_at(options->arguments.items[0], &mounted, &err) || !detach(mounted.directory, &err)) {
 		return say_error(NULL, &err);
 	}
 	tell_queue(options, mounted.source, strcmp(mounted.source, MOUNTED_SEVERAL) == 0);

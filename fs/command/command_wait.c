@@ -4,6 +4,7 @@
  * account. The account is the mount's source, or the first directory of the path where several are mounted at once.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -112,6 +113,27 @@ now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* What is still missing when the time is over. */
+static void
+explain(struct account *account, const struct target *target, struct error *err)
+{
+	struct error ignored;
+	uint64_t queued;
+
+	if (err->kind != ERROR_RETRY || target->number.value != 0 || !admin_queued(account, &queued, &ignored)) {
+		return;
+	}
+	if (queued > 0) {
+		error_set(err, ERROR_RETRY,
+			"the time is over, and %" PRIu64 " change%s not on the server: `mailfs status %s` says why",
+			queued, queued == 1 ? " is" : "s are", account_name(account));
+	} else {
+		error_set(err, ERROR_RETRY,
+			"the time is over, and not all that is on the server is here: `mailfs status %s` says why",
+			account_name(account));
+	}
+}
+
 static enum exit_status
 wait_for(struct accounts *accounts, const struct options *options, const struct target *target)
 {
@@ -132,6 +154,7 @@ wait_for(struct accounts *accounts, const struct options *options, const struct 
 		}
 		if (!admin_wait(account, both || options->uploaded, both || options->downloaded, target->number,
 			    end_ms >= 0 && left_ms < 0 ? 0 : left_ms, &err)) {
+			explain(account, target, &err);
 			status = exit_status_worse(status, say_error(account_name(account), &err));
 		}
 	}

@@ -117,6 +117,9 @@ detach_ready(struct detach *detach)
 	(void)!chdir("/");
 	openlog("mailfs", LOG_PID | LOG_NDELAY, LOG_MAIL);
 	log_set_sink(to_syslog, NULL);
+	if (!log_enabled(LOG_LEVEL_WARN)) {
+		log_set_level(LOG_LEVEL_WARN);
+	}
 	nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (nothing >= 0) {
 		(void)dup2(nothing, STDIN_FILENO);

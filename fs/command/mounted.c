@@ -130,9 +130,6 @@ mounted_absolute(const char *directory)
 	char *slash, *parent;
 	const char *name;
 
-	if (strncmp(directory, "/dev/fd/", 8) == 0) {
-		return slice_dup(slice_of(directory));
-	}
 	buf_append_text(&copy, directory);
 	while (copy.length > 1 && copy.data[copy.length - 1] == '/') {
 		buf_truncate(&copy, copy.length - 1);

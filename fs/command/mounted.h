@@ -21,7 +21,7 @@ bool mounted_find(const char *path, struct mounted *out, struct error *err) MUST
 /* Finds the mount whose top is `directory`, also a dead one: nothing is asked of it. */
 bool mounted_at(const char *directory, struct mounted *out, struct error *err) MUST_CHECK;
 /* The absolute path of a directory, without a question to the directory itself, which may be a dead mount: that of its parent, and its name.
- * /dev/fd/N, a mount that somebody else has made, stays as it is. NULL with errno. To be freed. */
+ * NULL with errno. To be freed. */
 char *mounted_absolute(const char *directory);
 void mounted_finish(struct mounted *mounted);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static void
 begin_line(const char *account)
@@ -13,10 +14,19 @@ begin_line(const char *account)
 	}
 }
 
+/* A sentence from below may begin with the account's name already. */
+static bool
+names_account(const char *account, const char *text)
+{
+	size_t length = account != NULL ? strlen(account) : 0;
+
+	return length > 0 && strncmp(text, account, length) == 0 && text[length] == ':';
+}
+
 enum exit_status
 say_error(const char *account, const struct error *err)
 {
-	begin_line(account);
+	begin_line(names_account(account, err->text) ? NULL : account);
 	(void)fprintf(stderr, "%s\n", err->text);
 	return exit_status_of(err->kind);
 }
