@@ -197,7 +197,7 @@ mount_open(struct engine *engine, const char *dir, const struct mount_options *o
 	mount->device_fd = mount->wakeup = -1;
 	mutex_init(&mount->lock, LOCK_RANK_FS);
 	map_counts(mount);
-	source = engine_account_count(engine) == 1 ? account_name(engine_account(engine, 0)) : "mailfs";
+	source = !options->directories && engine_account_count(engine) == 1 ? account_name(engine_account(engine, 0)) : "mailfs";
 	if (!attach_prepare(dir, err) || !set_signals(mount, err) || !attach(mount, source, err)) {
 		mount_close(&mount);
 		return false;
@@ -254,7 +254,7 @@ mount_start(struct mount *mount, struct error *err)
 			return false;
 		}
 	}
-	mount->sole = count == 1 ? account_octet(engine_account(mount->engine, 0)) : 0;
+	mount->sole = !mount->options.directories && count == 1 ? account_octet(engine_account(mount->engine, 0)) : 0;
 	mount->park = park_create(mount);
 	mount->notify = notify_create(mount);
 	(void)sigfillset(&all);

@@ -18,6 +18,7 @@ enum mount_view { MOUNT_VIEW_MAIL };
 struct mount_options {
 	bool read_only;
 	enum mount_view view; /* which view is the root */
+	bool directories;     /* every account is a directory, also where there is one */
 	bool xattrs;          /* LISTXATTR lists the two writable attributes */
 	bool allow_other;     /* brings default_permissions */
 	bool has_uid, has_gid, has_umask;

@@ -124,13 +124,14 @@ wait_until_usable(void *context)
 /* --- the main thread --- */
 
 static struct mount_options
-mount_options_of(const struct options *options, const struct privileges_user *user)
+mount_options_of(const struct life *life, const struct privileges_user *user)
 {
-	const struct options_mount *given = &options->mount;
+	const struct options_mount *given = &life->options->mount;
 
 	return (struct mount_options){
 		.read_only = given->read_only,
 		.view = MOUNT_VIEW_MAIL,
+		.directories = life->account == NULL,
 		.xattrs = given->xattrs,
 		.allow_other = given->allow_other,
 		.has_uid = given->has_uid,
@@ -171,7 +172,7 @@ begin(struct life *life, struct error *err)
 	if (!configure(life, err) || (name != NULL && !privileges_take_up(&user, err))) {
 		return false;
 	}
-	how = mount_options_of(life->options, &user);
+	how = mount_options_of(life, &user);
 	return mount_open(life->accounts.engine, life->directory, &how, &life->mount, err) &&
 	       (name == NULL || privileges_become(&user, err)) && engine_start(life->accounts.engine, err) &&
 	       mount_start(life->mount, err);
