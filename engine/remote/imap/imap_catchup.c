@@ -235,11 +235,8 @@ hear_message(struct imap_catchup *catchup, const struct imap_fetched *fetched, s
 		catchup->has_changed = true;
 	}
 	if (uidset_contains(catchup->known, uid)) {
-		/* `n:*` brings the last message where nothing is new: what changed is told by mod-sequences */
-		bool beside = fetched->has_date &&
-			      (catchup->way == IMAP_CATCHUP_QRESYNC || catchup->way == IMAP_CATCHUP_CONDSTORE);
-
-		if (!fetched->has_flags || beside) {
+		/* `n:*` brings the last message where nothing is new; its flags are asked for elsewhere */
+		if (!fetched->has_flags || fetched->has_date) {
 			return true;
 		}
 		uidset_add(&catchup->listed, uid, uid);

@@ -289,21 +289,59 @@ try_login(struct imap_session *session, const struct imap_auth_means *means, str
 	return true;
 }
 
+/* Tries one secret: once more without channel binding where that was refused, for some servers offer it and know only a kind of it that TLS 1.3
+ * does not have. What that gives up an attacker could take anyway, by not offering it. */
+static bool
+try_secret(struct imap_session *session, struct imap_auth_means *means, struct slice secret, struct imap_answer *out,
+	struct error *err)
+{
+	struct imap_remote *remote = session->remote;
+
+	if (!try_login(session, means, secret, out, err)) {
+		return false;
+	}
+	if (out->status != IMAP_NO || !means->channel_binding || strstr(session->told.mechanism, "-PLUS") == NULL ||
+		strcmp(means->setting, "auto") != 0) {
+		return true;
+	}
+	means->channel_binding = false;
+	if (!try_login(session, means, secret, out, err)) {
+		return false;
+	}
+	if (out->status == IMAP_OK) {
+		mutex_lock(&remote->lock);
+		remote->no_binding = true;
+		mutex_unlock(&remote->lock);
+	}
+	return true;
+}
+
+static bool
+can_bind(struct imap_session *session)
+{
+	uint8_t binding[32];
+	bool refused;
+
+	mutex_lock(&session->remote->lock);
+	refused = session->remote->no_binding;
+	mutex_unlock(&session->remote->lock);
+	return !refused && stream_tls_exporter(session->stream, binding);
+}
+
 static bool
 log_in(struct imap_session *session, struct error *err)
 {
 	struct imap_remote *remote = session->remote;
 	SCOPED(imap_answer_finish) struct imap_answer answer = {0};
 	SCOPED(wipe) struct buf secret = BUF_INIT;
-	uint8_t binding[32];
 	struct imap_auth_means means = {
 		.setting = remote->auth,
 		.has_secret = remote->secret != NULL,
 		.certificate = remote->certificate && stream_is_encrypted(session->stream),
-		.channel_binding = stream_tls_exporter(session->stream, binding),
+		.channel_binding = can_bind(session),
 	};
-	bool external = means.certificate && imap_can(&session->can, IMAP_AUTH_EXTERNAL) &&
-			slice_equal_nocase(slice_of(remote->auth), SLICE_LITERAL("auto"));
+	bool external =
+		means.certificate && imap_can(&session->can, IMAP_AUTH_EXTERNAL) && strcmp(remote->auth, "auto") == 0;
 
 	for (int attempt = 0; attempt < 2; attempt++) {
 		if (means.has_secret && !external) {
@@ -313,7 +351,7 @@ log_in(struct imap_session *session, struct error *err)
 				return imap_session_die(session, err);
 			}
 		}
-		if (!try_login(session, &means, buf_slice(&secret), &answer, err)) {
+		if (!try_secret(session, &means, buf_slice(&secret), &answer, err)) {
 			return false;
 		}
 		if (answer.status == IMAP_OK) {

@@ -110,6 +110,7 @@ struct imap_remote {
 	void *secret_context;
 
 	struct mutex lock;
+	bool no_binding;               /* under lock: it refused a SCRAM with channel binding, and took one without */
 	enum guid_kind message_ids;    /* under lock: what FETCH calls an id; meaningful once ids_known */
 	bool ids_known;                /* under lock */
 	struct imap_known_name *names; /* under lock: ids of mailboxes, sorted by name */
