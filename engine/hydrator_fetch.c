@@ -7,6 +7,7 @@
 #include "engine/control.h"
 #include "engine/driver.h"
 #include "engine/hydrator_internal.h"
+#include "engine/worker.h"
 
 #define SESSION_REST_MS 60000
 #define ANSWER_MS       70000 /* of the driving process, to a fetch */
@@ -186,6 +187,11 @@ carry(struct carrier *carrier)
 	memset(carrier->told, 0, sizeof(carrier->told));
 	ok = fetch(carrier, &err);
 	if (!ok) {
+		/* Whoever waits is told that the message cannot be had now, not which system call failed on the way. */
+		err.sys_errno = error_is_temporary(&err) ? 0 : err.sys_errno;
+		if (driver_drives(hydrator->account->driver)) {
+			worker_note_hint(hydrator->account->worker); /* finds out whether the server is there */
+		}
 		log_info("hydrator", "account=%s event=fetch-failed messages=%zu reason=%s",
 			account_name(hydrator->account), carrier->batch.count, err.text);
 	}
