@@ -138,12 +138,14 @@ account_open(struct account *account, struct error *err)
 {
 	const struct config_account *config = account_config(account);
 	struct store_identity identity = {.server = config->server, .user = config->user};
+	bool rolled_back = false;
 
 	assert(account->store == NULL);
-	if (!store_open(account->io, config->store, &identity, &account->rolled_back, &account->store, err)) {
+	if (!store_open(account->io, config->store, &identity, &rolled_back, &account->store, err)) {
 		return error_wrap(err, "%s", config->name);
 	}
-	if (account->rolled_back) {
+	atomic_store(&account->rolled_back, rolled_back);
+	if (rolled_back) {
 		log_warn("account",
 			"account=%s event=old-copy store=%s: an old copy of the store was put back; everything is "
 			"paired again",
@@ -155,6 +157,21 @@ account_open(struct account *account, struct error *err)
 	}
 	store_set_listener(account->store, store_changed, account);
 	return true;
+}
+
+void
+account_settle_rollback(struct account *account)
+{
+	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
+	struct error err = ERROR_INIT;
+
+	if (!atomic_exchange(&account->rolled_back, false)) {
+		return;
+	}
+	if (!store_write_begin(account->store, STORE_ENGINE, &txn, &err) ||
+		!store_meta_set_u64(txn, "rolled_back", 0, &err) || !store_write_commit(&txn, STORE_DURABLE, &err)) {
+		log_warn("account", "account=%s event=old-copy-not-settled reason=%s", account_name(account), err.text);
+	}
 }
 
 bool

@@ -62,7 +62,8 @@ struct account {
 	atomic_uint config_generation;
 	uint8_t octet;
 	struct store *store; /* NULL before the start */
-	bool rolled_back;    /* the store was an old copy when it was opened (S6) */
+	atomic_bool
+		rolled_back; /* the store was an old copy when it was opened, and no full pass has been over it (S6) */
 	struct cancel *stop; /* raised: everything that waits ends */
 
 	struct mutex remote_mutex;  /* rank ACCOUNT: one thread makes the remote */
@@ -115,6 +116,9 @@ bool account_start(struct account *account, struct error *err) MUST_CHECK;
 void account_stop(struct account *account);
 /* A newer configuration of the same account. ERROR_CONFIG where it is another's store or login. */
 bool account_reconfigure(struct account *account, const struct config_account *config, struct error *err) MUST_CHECK;
+
+/* A full pass has been over an old copy of the store. */
+void account_settle_rollback(struct account *account);
 
 /* Marks the calling thread as the engine's. */
 void account_mark_thread(void);

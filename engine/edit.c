@@ -239,6 +239,15 @@ edit_message_attribute(
 }
 
 bool
+edit_message_set_base_name(struct account *account, struct number number, struct slice base_name, struct error *err)
+{
+	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
+
+	return edit_begin(account, &txn, err) && message_set_base_name(txn, number, base_name, err) &&
+	       edit_commit(account, &txn, STORE_LAZY, err);
+}
+
+bool
 edit_message_set_mtime(struct account *account, struct number number, int64_t mtime_s, struct error *err)
 {
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;

@@ -30,6 +30,8 @@ bool edit_writer_rename(struct edit_writer *writer, struct mailbox_id mailbox, s
 	struct number replaces, struct error *err) MUST_CHECK;
 /* A time was set on it: it will be the internal date (and means APPEND, not COPY). */
 void edit_writer_set_mtime(struct edit_writer *writer, int64_t mtime_s);
+/* What the Maildir view's name says of it: the base name that a mail program chose, and flags (enum flag_bit) by its letters. */
+void edit_writer_set_maildir(struct edit_writer *writer, struct slice base_name, uint32_t flag_bits);
 /* FLUSH: what is there is durable when it returns; SPACE and system errors are told; INVALID when it cannot be a message (it is kept as a failed local file at release). `killed`: a signal
  * is ending the writing process: at release the bytes go to .mailfs/rejected/. */
 bool edit_writer_flush(struct edit_writer *writer, bool killed, struct error *err) MUST_CHECK;
@@ -49,6 +51,9 @@ bool edit_message_expunge(struct account *account, struct number number, struct 
 /* Writes user.mail.flags or user.mail.keywords (value as in flags.h); INVALID. */
 bool edit_message_attribute(struct account *account, struct number number, const char *name, struct slice value,
 	struct error *err) MUST_CHECK;
+/* The base name in the Maildir view; it ends when the message leaves its mailbox. ERROR_EXISTS. */
+bool edit_message_set_base_name(
+	struct account *account, struct number number, struct slice base_name, struct error *err) MUST_CHECK;
 /* Within 50 ms of delivery it is the internal date, later mtime here only. */
 bool edit_message_set_mtime(struct account *account, struct number number, int64_t mtime_s, struct error *err)
 	MUST_CHECK;

@@ -28,7 +28,9 @@
 struct edit_writer {
 	struct account *account;
 	struct mailbox_id mailbox;
-	char *name; /* empty: one is made */
+	char *name;      /* empty: one is made */
+	char *base_name; /* of the Maildir view, or NULL */
+	uint32_t flag_bits;
 	struct number replaces;
 	struct number local; /* the local file whose bytes these are; it goes when they are a message */
 	struct spool *spool;
@@ -72,6 +74,7 @@ destroy_writer(struct edit_writer **writer)
 		io_unlock(old->account->writers, old->pending);
 	}
 	spool_close(&old->spool);
+	free(old->base_name);
 	free(old->name);
 	free(old);
 	*writer = NULL;
@@ -417,6 +420,14 @@ edit_writer_set_mtime(struct edit_writer *writer, int64_t mtime_s)
 	}
 }
 
+void
+edit_writer_set_maildir(struct edit_writer *writer, struct slice base_name, uint32_t flag_bits)
+{
+	free(writer->base_name);
+	writer->base_name = base_name.length > 0 ? slice_dup(base_name) : NULL;
+	writer->flag_bits = flag_bits & FLAG_ALL;
+}
+
 /* --- what the bytes are --- */
 
 /* The bytes without an mbox line. */
@@ -514,16 +525,22 @@ create_message(struct release *release, struct slice name, struct number *out, s
 		.name = name,
 	};
 
+	const char *base_name = release->writer->base_name;
+
+	new.flags.bits |= release->writer->flag_bits;
 	memcpy(new.identity, release->identity.bytes, sizeof(new.identity));
-	if (message_create(release->txn, &new, out, err)) {
-		return true;
+	if (!message_create(release->txn, &new, out, err)) {
+		if (err->kind != ERROR_EXISTS) {
+			return false;
+		}
+		/* Another process took the name meanwhile: the message comes in under one of our making. */
+		new.name = (struct slice){0};
+		if (!message_create(release->txn, &new, out, err)) {
+			return false;
+		}
 	}
-	if (err->kind != ERROR_EXISTS) {
-		return false;
-	}
-	/* Another process took the name meanwhile: the message comes in under one of our making. */
-	new.name = (struct slice){0};
-	return message_create(release->txn, &new, out, err);
+	return base_name == NULL || message_set_base_name(release->txn, *out, slice_of(base_name), err) ||
+	       err->kind == ERROR_EXISTS;
 }
 
 /* The new message takes the old one's flags and, once the old one is gone, its name (R14). Equal bytes change nothing. */

@@ -5,6 +5,7 @@
 
 #include "engine/account.h"
 #include "engine/base/log.h"
+#include "engine/base/mutex.h"
 #include "engine/worker.h"
 
 struct engine {
@@ -12,6 +13,7 @@ struct engine {
 	struct account **accounts;
 	size_t count;
 	const struct config *config;
+	struct mutex reading;   /* rank ENGINE: one reads the configuration again at a time */
 	struct config **reread; /* configurations read again; their strings are in use until the end */
 	size_t reread_count;
 	bool started;
@@ -43,6 +45,7 @@ engine_create(const struct config *config, const char *const *names, size_t coun
 			err, ERROR_CONFIG, "%s names no account: add one with `mailfs init ADDRESS`", config->path);
 	}
 	engine->config = config;
+	mutex_init(&engine->reading, LOCK_RANK_ENGINE);
 	engine->io = io_posix_create();
 	engine->accounts = calloc(most, sizeof(struct account *));
 	if (engine->accounts == NULL) {
@@ -181,6 +184,7 @@ engine_destroy(struct engine **engine)
 		config_destroy(&old->reread[i]);
 	}
 	free(old->reread);
+	mutex_finish(&old->reading);
 	free(old->accounts);
 	io_destroy(&old->io);
 	free(old);
@@ -211,8 +215,8 @@ engine_account_by_name(struct engine *engine, const char *name)
 	return NULL;
 }
 
-bool
-engine_reload(struct engine *engine, struct error *err)
+static bool
+reload_locked(struct engine *engine, struct error *err) REQUIRES(engine->reading)
 {
 	SCOPED(config_destroy) struct config *config = NULL;
 	struct config **grown;
@@ -244,4 +248,15 @@ engine_reload(struct engine *engine, struct error *err)
 	}
 	log_info("engine", "event=reloaded config=%s", kept->path);
 	return true;
+}
+
+bool
+engine_reload(struct engine *engine, struct error *err)
+{
+	bool ok;
+
+	mutex_lock(&engine->reading);
+	ok = reload_locked(engine, err);
+	mutex_unlock(&engine->reading);
+	return ok;
 }

@@ -201,8 +201,9 @@ carry(struct carrier *carrier)
 		hydrator_complete(hydrator, left[i], ok ? NULL : &err, false);
 	}
 	carrier->used_ms = io_now_ms(hydrator->account->io);
-	if (!ok && carrier->session != NULL && !carrier->session->ops->alive(carrier->session)) {
-		close_session(carrier);
+	if (carrier->session != NULL &&
+		(!carrier->session->ops->alive(carrier->session) || account_session_wanted(hydrator->account))) {
+		close_session(carrier); /* however much is left to bring: the other one goes first */
 	}
 	if (carrier->batch.background) {
 		mutex_lock(&hydrator->mutex);

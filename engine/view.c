@@ -228,6 +228,21 @@ view_message_by_name(struct account *account, struct mailbox_id mailbox, struct 
 	return true;
 }
 
+bool
+view_message_by_base_name(struct account *account, struct mailbox_id mailbox, struct slice base_name,
+	struct view_message *out, struct error *err)
+{
+	SCOPED(store_read_end) struct store_txn *txn = NULL;
+	struct listing row;
+
+	if (!store_read_begin(account->store, &txn, err) ||
+		!listing_load_by_base_name(txn, mailbox, base_name, &row, err)) {
+		return false;
+	}
+	take_message(&row, out);
+	return true;
+}
+
 /* --- bodies --- */
 
 struct view_body {

@@ -47,6 +47,9 @@ bool view_message_load(struct account *account, struct number number, struct vie
 	MUST_CHECK; /* ERROR_GONE */
 bool view_message_by_name(struct account *account, struct mailbox_id mailbox, struct slice name,
 	struct view_message *out, struct error *err) MUST_CHECK;
+/* By a base name that a mail program chose in the Maildir view. ERROR_GONE. */
+bool view_message_by_base_name(struct account *account, struct mailbox_id mailbox, struct slice base_name,
+	struct view_message *out, struct error *err) MUST_CHECK;
 /* The value of an extended attribute: mail.flags, mail.keywords, mail.uid, mail.guid, mail.modseq, mail.message-id, mail.from, mail.to, mail.subject, mail.date,
  * mailfs.state, mailfs.error, mailfs.digest (without the "user."). ERROR_GONE when the message or the attribute is not there. */
 bool view_attribute(struct account *account, struct number number, const char *name, struct buf *out, struct error *err)

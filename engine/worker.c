@@ -317,10 +317,11 @@ worker_run_pass(struct account *account, struct sync *sync, struct remote_sessio
 	for (size_t i = 0; i < options->mailbox_count; i++) {
 		names[i] = slice_of(options->mailboxes[i]);
 	}
+	bool old_copy = atomic_load(&account->rolled_back);
 	struct sync_pass pass = {
 		.mailboxes = names,
 		.mailbox_count = options->mailbox_count,
-		.full = options->full,
+		.full = options->full || old_copy,
 		.dry_run = options->dry_run,
 		.bodies_with_scan = bodies && account_config(account)->bodies == CONFIG_BODIES_ALL,
 		.lock_timeout_ms = options->lock_timeout_ms,
@@ -332,6 +333,9 @@ worker_run_pass(struct account *account, struct sync *sync, struct remote_sessio
 	ok = sync_pass_run(sync, session, &pass, &result, err);
 	take_result(&result, out);
 	sync_result_finish(&result);
+	if (ok && old_copy && options->mailbox_count == 0 && !options->dry_run) {
+		account_settle_rollback(account);
+	}
 	if (ok && bodies && !options->dry_run) {
 		ok = sync_hydrate_wanted(sync, session, &pass, &filled, err);
 		take_result(&filled, out);
@@ -489,8 +493,9 @@ run_own_pass(struct worker *worker, bool local_only)
 	struct account *account = worker->account;
 	struct sync_result result = {0};
 	struct error err = ERROR_INIT;
-	bool ok, did;
+	bool ok, did, old_copy = atomic_load(&account->rolled_back);
 	struct sync_pass pass = {
+		.full = old_copy,
 		.local_only = local_only,
 		.bodies_with_scan = account_config(account)->bodies == CONFIG_BODIES_ALL &&
 				    (!account->mounted || worker->agreed_once),
@@ -513,6 +518,9 @@ run_own_pass(struct worker *worker, bool local_only)
 		int64_t now_ms = io_now_ms(account->io);
 
 		note_success(worker, !local_only);
+		if (old_copy && !local_only) {
+			account_settle_rollback(account);
+		}
 		if (result.again || result.deferred > 0) {
 			int64_t again_ms = result.again && result.again_in_ms > 0 ? result.again_in_ms : 1000;
 
