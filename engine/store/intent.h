@@ -30,7 +30,7 @@ struct intent {
 	uint32_t target_uidvalidity;
 	bool has_digest;
 	struct digest digest;
-	char *detail; /* or NULL */
+	char *detail; /* or NULL; of a message's: the flags that are sent */
 	enum intent_state state;
 	unsigned looked;
 	int64_t next_try_s;

@@ -173,7 +173,7 @@ CREATE TABLE intent (
   uidnext INTEGER NOT NULL DEFAULT 0,   -- UIDNEXT of the place it goes to, before (R10)
   target_uidvalidity INTEGER NOT NULL DEFAULT 0,
   digest BLOB,
-  detail TEXT,                          -- a mailbox's names
+  detail TEXT,                          -- a mailbox's names, or the flags that are sent
   state INTEGER NOT NULL DEFAULT 0,     -- enum intent_state
   looked INTEGER NOT NULL DEFAULT 0,    -- how often its effect was looked for
   next_try INTEGER NOT NULL DEFAULT 0,

@@ -74,12 +74,6 @@ push_survives(struct push *push, struct run_box *a, struct run_box *b, struct er
 	return true;
 }
 
-bool
-push_clear_failure(struct store_txn *txn, struct number number, struct mailbox_id mailbox, struct error *err)
-{
-	return message_set_failed(txn, number, NULL, err) && aside_remove(txn, RUN_REMOTE, number, mailbox, SIDE_REMOTE, err);
-}
-
 /* --- gathering --- */
 
 static enum plan_place

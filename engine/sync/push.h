@@ -45,7 +45,5 @@ struct push {
 bool push_survives(struct push *push, struct run_box *a, struct run_box *b, struct error *err);
 bool push_transfers(struct push *push, struct error *err) MUST_CHECK;
 bool push_changes(struct push *push, struct error *err) MUST_CHECK;
-/* Its last failure is over. */
-bool push_clear_failure(struct store_txn *txn, struct number number, struct mailbox_id mailbox, struct error *err) MUST_CHECK;
 
 #endif

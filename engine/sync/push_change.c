@@ -100,7 +100,7 @@ push_settle_store(struct run *run, struct store_txn *txn, struct push_stores *st
 	run->result->flags_there++;
 	return base_message_set_flags(txn, RUN_REMOTE, item->number, report != NULL && report->has_flags ? &report->flags : &expected,
 				      report != NULL ? report->modseq : 0, err) &&
-	       push_clear_failure(txn, item->number, item->mailbox, err);
+	       run_clear_failure(txn, item->number, item->mailbox, err);
 }
 
 static bool
@@ -338,7 +338,7 @@ push_settle_expunges(struct run *run, struct store_txn *txn, void *context, stru
 		bool ok = expunge->found[i] && expunge->marked ? base_message_set_gone(txn, RUN_REMOTE, item->number, BASE_MARKED, err)
 							       : base_message_remove(txn, RUN_REMOTE, item->number, err);
 
-		if (!ok || !push_clear_failure(txn, item->number, item->mailbox, err)) {
+		if (!ok || !run_clear_failure(txn, item->number, item->mailbox, err)) {
 			return false;
 		}
 		run->result->expunged_there++;

@@ -11,6 +11,7 @@ struct push_group {
 	size_t count;
 	struct run_box *from, *to; /* from NULL: uploads */
 	bool move;
+	bool left_behind;          /* a move's sources may still be there: they were copied, and not surely removed */
 	struct intent *intents;    /* parallel to transfers */
 	struct remote_append *appends;
 	struct remote_copy *copies;
@@ -35,6 +36,14 @@ push_uidnext(const struct run_box *box)
 	return box->base.uidnext;
 }
 
+static const struct flags *
+push_sent_flags(const struct push_group *group, size_t i)
+{
+	const struct push_item *item = push_group_item(group, i);
+
+	return group->from == NULL ? &group->appends[i].flags : group->move ? &item->base.flags : &item->source.flags;
+}
+
 static bool
 push_write_intents(struct run *run, struct store_txn *txn, void *context, struct error *err)
 {
@@ -56,6 +65,7 @@ push_write_intents(struct run *run, struct store_txn *txn, void *context, struct
 			.target_uidvalidity = group->to->base.uidvalidity,
 			.created_s = io_wall_s(run->sync->io),
 		};
+		intent->detail = run_intent_detail(run, push_sent_flags(group, i));
 		if (item->body != 0) {
 			if (!body_load(txn, item->body, &body, err)) {
 				return false;
@@ -128,7 +138,7 @@ push_settle_append(struct run *run, struct store_txn *txn, struct push_group *gr
 
 	run->result->new_there++;
 	return base_message_put(txn, RUN_REMOTE, &base, err) && intent_remove(txn, intent->id, err) &&
-	       push_clear_failure(txn, item->number, group->to->id, err);
+	       run_clear_failure(txn, item->number, group->to->id, err);
 }
 
 static bool
@@ -285,12 +295,15 @@ push_settle_copied(struct store_txn *txn, struct push_group *group, size_t i, st
 	const struct push_item *item = push_group_item(group, i);
 	struct base_message base = group->move ? item->base : item->source; /* flags borrowed */
 
+	if (group->left_behind && !remnant_make(txn, &item->base, err)) {
+		return false;
+	}
 	base.number = item->number;
 	base.mailbox = group->to->id;
 	base.uid = group->copies[i].target;
 	base.modseq = 0;
 	return base_message_put(txn, RUN_REMOTE, &base, err) && intent_remove(txn, group->intents[i].id, err) &&
-	       push_clear_failure(txn, item->number, group->to->id, err);
+	       run_clear_failure(txn, item->number, group->to->id, err);
 }
 
 static bool
@@ -322,8 +335,9 @@ push_settle_copy(struct run *run, struct store_txn *txn, struct push_group *grou
 		break;
 	}
 	if (group->copies[i].target.uid == 0) {
+		/* The next scan finds it; what was only marked is not it any more. */
 		group->to->push_incomplete = group->from->push_incomplete = true;
-		return push_settle_lost(run, txn, intent, err);
+		return (!group->left_behind || remnant_make(txn, &item->base, err)) && push_settle_lost(run, txn, intent, err);
 	}
 	run->result->moved_there += group->move;
 	run->result->new_there += !group->move;
@@ -389,6 +403,7 @@ push_copy_group(struct push_group *group, struct error *err)
 	}
 	bool sent = run->session->ops->copy(run->session, &from, &to, group->move, group->copies, group->count, &marked, &failure);
 
+	group->left_behind = group->move && (marked || !sent);
 	if (!run_write(run, push_settle_copies, group, STORE_LAZY, err)) {
 		return false;
 	}

@@ -157,3 +157,46 @@ run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, v
 
 	return store_read_begin(run->sync->store, &txn, err) && read(run, txn, context, err);
 }
+
+bool
+run_clear_failure(struct store_txn *txn, struct number number, struct mailbox_id mailbox, struct error *err)
+{
+	return message_set_failed(txn, number, NULL, err) && aside_remove(txn, RUN_REMOTE, number, mailbox, SIDE_REMOTE, err);
+}
+
+struct mailbox_id
+run_intent_target(const struct intent *intent)
+{
+	switch (intent->kind) {
+	case INTENT_APPEND:
+		return intent->mailbox;
+	case INTENT_COPY:
+	case INTENT_MOVE:
+		return intent->target;
+	case INTENT_CREATE:
+	case INTENT_RENAME:
+	case INTENT_REMOVE:
+		break;
+	}
+	return (struct mailbox_id){0};
+}
+
+char *
+run_intent_detail(struct run *run, const struct flags *flags)
+{
+	SCOPED(buf_finish) struct buf text = BUF_INIT;
+
+	flags_print_imap(flags, &text);
+	return arena_text(&run->arena, buf_slice(&text));
+}
+
+void
+run_intent_flags(const struct intent *intent, struct flags *out)
+{
+	for (struct slice left = slice_of(intent->detail); left.length > 0;) {
+		size_t length = slice_find(left, ' ');
+
+		(void)flags_add_imap(out, slice_head(left, length));
+		left = slice_skip(left, length < left.length ? length + 1 : length);
+	}
+}

@@ -64,6 +64,7 @@ struct run_flag {
 struct run_gone {
 	struct number number;
 	size_t box;
+	uint32_t uid;
 	struct guid guid;
 	bool settled; /* moved, or gone on both sides */
 };
@@ -140,11 +141,19 @@ bool run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *t
 	      struct error *err) MUST_CHECK;
 /* Tells whether an error ends the pass (the session, the store) or only what it is about. */
 bool run_error_is_local(const struct error *err);
+/* What failed before has been done: it is set aside no more. */
+bool run_clear_failure(struct store_txn *txn, struct number number, struct mailbox_id mailbox, struct error *err) MUST_CHECK;
+/* Where an intent of a message brings it; 0 for those of mailboxes. */
+struct mailbox_id run_intent_target(const struct intent *intent);
+/* The flags it is to have there, kept in intent->detail: the ancestor of what is found there. */
+char *run_intent_detail(struct run *run, const struct flags *flags);
+void run_intent_flags(const struct intent *intent, struct flags *out);
 
 /* --- mailboxes.c: the tree (R8) --- */
 bool mailboxes_check(struct run *run, struct error *err) MUST_CHECK;
 bool mailboxes_sync(struct run *run, struct error *err) MUST_CHECK;
-bool mailboxes_gather(struct run *run, struct error *err) MUST_CHECK; /* fills run->boxes */
+/* --- gather.c --- */
+bool gather_boxes(struct run *run, struct error *err) MUST_CHECK; /* fills run->boxes */
 /* --- removals.c: mailboxes that end (R8) --- */
 /* Those that vanished there and have nothing left here; before push. */
 bool removals_here(struct run *run, struct error *err) MUST_CHECK;
@@ -157,12 +166,17 @@ bool removals_settle(struct run *run, struct error *err) MUST_CHECK;
 bool scan_boxes(struct run *run, struct error *err) MUST_CHECK;
 bool scan_hold_rebuilt(struct run *run, struct run_box *box, const char *reason, struct error *err) MUST_CHECK;
 
-/* --- pull.c: into the store (R4-R6, R11) --- */
+/* --- pull.c, pull_match.c, pull_gone.c: into the store (R4-R6, R11) --- */
 bool pull_batch(struct run *run, struct error *err) MUST_CHECK; /* run->arrivals and run->flags; empties them */
 bool pull_gone_uids(struct run *run, struct run_box *box, const struct uidset *uids, struct error *err) MUST_CHECK;
 /* The whole mailbox vanished: all its base is gone, unless it turns up elsewhere. */
 bool pull_gone_all(struct run *run, struct run_box *box, struct error *err) MUST_CHECK;
-bool pull_finish(struct run *run, struct error *err) MUST_CHECK; /* deferred arrivals, then what is gone */
+bool pull_finish(struct run *run, struct error *err) MUST_CHECK; /* what had to wait, then what is gone */
+
+/* --- remnant.c --- */
+/* A move that is COPY and EXPUNGE has left its source behind, as `base` has it: gives it a tombstone of its own, which takes the base row over. It names
+ * the message that moved as its successor, so it goes when that one is settled there (R14). Where it can only be marked, that is how it ends. */
+bool remnant_make(struct store_txn *txn, const struct base_message *base, struct error *err) MUST_CHECK;
 
 /* --- push.c: to the remote (R9-R11, R14) --- */
 bool push_boxes(struct run *run, struct error *err) MUST_CHECK;

@@ -120,8 +120,7 @@ sync_look_again(struct run *run, struct error *err)
 
 	for (size_t i = 0; i < run->intent_count; i++) {
 		struct intent *intent = &run->intents[i];
-		struct mailbox_id goes_to = intent->kind == INTENT_APPEND ? intent->mailbox : intent->target;
-		const struct run_box *box = run_box_of(run, goes_to);
+		const struct run_box *box = run_box_of(run, run_intent_target(intent));
 		struct sync_lost lost = {.intent = intent};
 
 		if (intent->kind > INTENT_MOVE || intent->number.value == 0) {
@@ -193,7 +192,7 @@ sync_run(struct run *run, bool *local_only, struct error *err)
 	if (!*local_only && (!mailboxes_check(run, err) || !mailboxes_sync(run, err))) {
 		return false;
 	}
-	if (!mailboxes_gather(run, err) || !holds_mark(run, err) || !holds_note_sizes(run, err) || !sync_lock_boxes(run, false, err)) {
+	if (!gather_boxes(run, err) || !holds_mark(run, err) || !holds_note_sizes(run, err) || !sync_lock_boxes(run, false, err)) {
 		return false;
 	}
 	bool busy = false;

@@ -1,0 +1,467 @@
+/* Pairs arrivals that had to wait with messages here that have no base there (R4, R10); what is left over moved, or is new (R11).
+ *
+ * Messages here that may be one of the arrivals are the live ones without a base, and those on their way into the mailbox by an effect whose outcome
+ * is not known, wherever they are by now: moved on, or a tombstone.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/base/log.h"
+#include "engine/sync/match.h"
+#include "engine/sync/pull.h"
+
+struct pull_ours {
+	struct match_item *items;
+	struct number *numbers;
+	const struct intent **intents; /* NULL: none */
+	size_t count, capacity;
+	struct run *run;
+	struct run_box *box;
+	struct store_txn *txn;
+};
+
+static void
+pull_ours_add(struct pull_ours *ours, const struct match_item *item, struct number number, const struct intent *intent)
+{
+	if (ours->count == ours->capacity) {
+		ours->capacity = ours->capacity * 2 + 64;
+		ours->items = realloc(ours->items, ours->capacity * sizeof(*ours->items));
+		ours->numbers = realloc(ours->numbers, ours->capacity * sizeof(*ours->numbers));
+		ours->intents = realloc(ours->intents, ours->capacity * sizeof(*ours->intents));
+		if (ours->items == NULL || ours->numbers == NULL || ours->intents == NULL) {
+			abort();
+		}
+	}
+	ours->items[ours->count] = *item;
+	ours->numbers[ours->count] = number;
+	ours->intents[ours->count++] = intent;
+}
+
+static void
+pull_ours_finish(struct pull_ours *ours)
+{
+	free(ours->items);
+	free(ours->numbers);
+	free(ours->intents);
+}
+
+static const struct intent *
+pull_intent_of(const struct run *run, struct number number, struct mailbox_id target)
+{
+	for (size_t i = 0; i < run->intent_count; i++) {
+		const struct intent *intent = &run->intents[i];
+
+		if (intent->number.value == number.value && run_intent_target(intent).value == target.value) {
+			return intent;
+		}
+	}
+	return NULL;
+}
+
+/* What a message that was copied or moved from has, its copy has as well. */
+static bool
+pull_source_guid(struct pull_ours *ours, const struct intent *intent, const struct guid **out, struct error *err)
+{
+	struct base_message base;
+
+	*out = NULL;
+	if (intent->kind == INTENT_APPEND) {
+		return true;
+	}
+	if (!base_message_load_by_uid(ours->txn, RUN_REMOTE, intent->mailbox, intent->uid, &base, err)) {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		return true;
+	}
+	struct guid *guid = arena_alloc(&ours->run->arena, sizeof(*guid));
+
+	*guid = base.guid;
+	*out = guid;
+	base_message_finish(&base);
+	return true;
+}
+
+static bool
+pull_add_ours(struct pull_ours *ours, const struct message *message, const struct intent *intent, struct error *err)
+{
+	struct match_item item = {.internaldate_s = message->internaldate_s, .outcome_unknown = intent != NULL};
+	uint8_t *identity = arena_alloc(&ours->run->arena, sizeof(message->identity));
+	struct body body;
+
+	memcpy(identity, message->identity, sizeof(message->identity));
+	item.identity = identity;
+	if (message->body != 0) {
+		if (!body_load(ours->txn, message->body, &body, err)) {
+			return false;
+		}
+		struct digest *digest = arena_alloc(&ours->run->arena, sizeof(*digest));
+
+		*digest = body.digest;
+		item.digest = digest;
+		item.size_bytes = body.wire_size_bytes;
+	}
+	if (intent != NULL && !pull_source_guid(ours, intent, &item.guid, err)) {
+		return false;
+	}
+	pull_ours_add(ours, &item, message->number, intent);
+	return true;
+}
+
+static bool
+pull_gather_unpaired(void *context, const struct base_change *change, struct error *err)
+{
+	struct pull_ours *ours = context;
+
+	return pull_add_ours(ours, &change->message, pull_intent_of(ours->run, change->message.number, change->message.mailbox), err);
+}
+
+static bool
+pull_gathered(const struct pull_ours *ours, const struct intent *intent)
+{
+	for (size_t i = 0; i < ours->count; i++) {
+		if (ours->intents[i] == intent) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What is on its way into this mailbox and is not one of its live messages without a base: it moves, or moved on, or was removed since. */
+static bool
+pull_gather_intents(struct pull_ours *ours, struct error *err)
+{
+	for (size_t i = 0; i < ours->run->intent_count; i++) {
+		const struct intent *intent = &ours->run->intents[i];
+		struct message message;
+
+		if (intent->number.value == 0 || run_intent_target(intent).value != ours->box->id.value || pull_gathered(ours, intent)) {
+			continue;
+		}
+		if (!message_load(ours->txn, intent->number, &message, err)) {
+			if (err->kind != ERROR_GONE) {
+				return false;
+			}
+			error_clear(err);
+			continue;
+		}
+		bool ok = pull_add_ours(ours, &message, intent, err);
+
+		message_finish(&message);
+		if (!ok) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+pull_gather_ours(struct pull_ours *ours, struct error *err)
+{
+	return base_each_unpaired(ours->txn, RUN_REMOTE, ours->box->id, pull_gather_unpaired, ours, err) && pull_gather_intents(ours, err);
+}
+
+/* --- pairing --- */
+
+static bool
+pull_settle_intent(struct run *run, struct store_txn *txn, uint64_t id, struct error *err)
+{
+	for (size_t i = 0; i < run->intent_count; i++) {
+		if (run->intents[i].id == id) {
+			run->intents[i].kind = INTENT_CREATE; /* no longer one of a message */
+			run->intents[i].number = (struct number){0};
+		}
+	}
+	return intent_remove(txn, id, err);
+}
+
+static bool
+pull_is_gone(const struct run *run, struct number number)
+{
+	for (size_t i = 0; i < run->gone_count; i++) {
+		if (run->gone[i].number.value == number.value) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A move whose answer was lost has arrived. Where it was COPY and EXPUNGE, the second half may be undone: what it left behind is seen to later. */
+static bool
+pull_leave_remnant(struct run *run, struct store_txn *txn, const struct intent *intent, struct error *err)
+{
+	struct base_message base;
+
+	if (intent->kind != INTENT_MOVE) {
+		return true;
+	}
+	if (!base_message_load(txn, RUN_REMOTE, intent->number, &base, err)) {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		return true;
+	}
+	bool is_source = base.mailbox.value == intent->mailbox.value && base.uid.uid == intent->uid.uid && base.gone == BASE_HERE;
+	bool ok = true;
+
+	if (is_source && !pull_is_gone(run, intent->number)) {
+		ok = remnant_make(txn, &base, err);
+	}
+	base_message_finish(&base);
+	return ok;
+}
+
+/* The flags that stand here after pairing; false in *out_differ where the remote has them all. */
+static bool
+pull_pair_flags(struct run *run, struct store_txn *txn, const struct run_arrival *arrival, const struct message *message,
+		const struct intent *intent, bool *out_differ, struct error *err)
+{
+	struct merge_mask mask = run_mask(&run->boxes[arrival->box]);
+	SCOPED(flags_finish) struct flags sent = FLAGS_INIT;
+	struct merge_flags merge;
+	bool applied, ok = true;
+
+	if (intent != NULL) {
+		run_intent_flags(intent, &sent);
+		merge = merge_flags(&sent, &message->flags, &arrival->flags, &mask);
+	} else {
+		merge = merge_flags_first(&message->flags, &arrival->flags, &mask);
+	}
+	if (message->expunged_s == 0 && run->direction != SYNC_PUSH) {
+		ok = message_set_flags(txn, message->number, &merge.local, message->modseq, &applied, err);
+	}
+	*out_differ = !flags_empty(&merge.add) || !flags_empty(&merge.remove);
+	merge_flags_finish(&merge);
+	return ok;
+}
+
+/* A message here and one there turned out to be the same. */
+static bool
+pull_pair(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number, const struct intent *intent,
+	  struct error *err)
+{
+	struct run_box *box = &run->boxes[arrival->box];
+	struct message message;
+	bool differ = false;
+
+	if (!message_load(txn, number, &message, err)) {
+		return false;
+	}
+	struct base_message base = pull_base_of(run, arrival, number);
+	bool ok = pull_pair_flags(run, txn, arrival, &message, intent, &differ, err);
+
+	if (message.body != 0) {
+		struct body body;
+
+		ok = ok && body_load(txn, message.body, &body, err);
+		base.served = ok && body.wire_size_bytes == arrival->size_bytes ? BASE_SERVED_SAME : BASE_SERVED_UNKNOWN;
+	}
+	/* Moved on or removed since it was sent: the remote has to hear of it. */
+	box->wants_push |= differ || message.expunged_s != 0 || message.mailbox.value != box->id.value;
+	message_finish(&message);
+	arrival->done = true;
+	ok = ok && (intent == NULL || pull_leave_remnant(run, txn, intent, err)) && base_message_put(txn, RUN_REMOTE, &base, err) &&
+	     run_clear_failure(txn, number, box->id, err);
+	return ok && (intent == NULL || pull_settle_intent(run, txn, intent->id, err));
+}
+
+struct pull_theirs {
+	struct match_item *items;
+	struct run_arrival **arrivals;
+	size_t count;
+};
+
+static void
+pull_gather_theirs(struct run *run, struct run_box *box, struct pull_theirs *out)
+{
+	size_t box_index = run_box_index(run, box);
+
+	out->items = arena_alloc(&run->arena, (run->deferred_count + 1) * sizeof(*out->items));
+	out->arrivals = arena_alloc(&run->arena, (run->deferred_count + 1) * sizeof(struct run_arrival *));
+	out->count = 0;
+	for (size_t i = 0; i < run->deferred_count; i++) {
+		struct run_arrival *arrival = &run->deferred[i];
+
+		if (arrival->box != box_index || arrival->done) {
+			continue;
+		}
+		out->items[out->count] = (struct match_item){
+			.guid = &arrival->guid,
+			.digest = arrival->body != NULL ? &body_prepared_get(arrival->body)->digest : NULL,
+			.identity = arrival->identity.bytes,
+			.internaldate_s = arrival->internaldate_s,
+			.size_bytes = arrival->size_bytes,
+		};
+		out->arrivals[out->count++] = arrival;
+	}
+}
+
+static bool
+pull_match_box(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct pull_ours ours = {.run = run, .txn = txn, .box = context};
+	struct pull_theirs theirs;
+
+	pull_gather_theirs(run, ours.box, &theirs);
+	bool ok = theirs.count == 0 || pull_gather_ours(&ours, err);
+
+	if (ok && theirs.count > 0 && ours.count > 0) {
+		size_t *partner = arena_alloc(&run->arena, ours.count * sizeof(*partner));
+
+		match_pairs(ours.items, ours.count, theirs.items, theirs.count, partner);
+		for (size_t i = 0; ok && i < ours.count; i++) {
+			if (partner[i] != MATCH_NONE) {
+				ok = pull_pair(run, txn, theirs.arrivals[partner[i]], ours.numbers[i], ours.intents[i], err);
+			}
+		}
+	}
+	pull_ours_finish(&ours);
+	return ok;
+}
+
+bool
+pull_match(struct run *run, struct error *err)
+{
+	for (size_t i = 0; i < run->box_count; i++) {
+		struct run_box *box = &run->boxes[i];
+
+		if (box->scanned && (box->has_unpaired || run->intent_count > 0) && !run_write(run, pull_match_box, box, STORE_LAZY, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- moves the remote made --- */
+
+static int
+pull_compare_gone(const void *left, const void *right)
+{
+	const struct run_gone *a = *(const struct run_gone *const *)left, *b = *(const struct run_gone *const *)right;
+	size_t size_a = offsetof(struct guid, value) + a->guid.length, size_b = offsetof(struct guid, value) + b->guid.length;
+	int order = memcmp(&a->guid, &b->guid, size_a < size_b ? size_a : size_b);
+
+	if (order != 0) {
+		return order;
+	}
+	return a->number.value < b->number.value ? -1 : a->number.value > b->number.value;
+}
+
+static struct run_gone *
+pull_find_gone(struct run_gone **sorted, size_t count, const struct guid *guid)
+{
+	size_t low = 0, high = count, size = offsetof(struct guid, value) + guid->length;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		size_t other = offsetof(struct guid, value) + sorted[middle]->guid.length;
+
+		if (memcmp(&sorted[middle]->guid, guid, other < size ? other : size) < 0) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	for (; low < count && guid_equal(&sorted[low]->guid, guid); low++) {
+		if (!sorted[low]->settled) {
+			return sorted[low];
+		}
+	}
+	return NULL;
+}
+
+/* Gone in one mailbox and new in another: it moves here and keeps its number. The remote's target wins, and a move beats an expunge. */
+static bool
+pull_move(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct run_gone *gone, struct error *err)
+{
+	struct run_box *box = &run->boxes[arrival->box];
+	struct base_message base, old;
+	struct message message;
+
+	if (!message_load(txn, gone->number, &message, err)) {
+		return false;
+	}
+	if (!base_message_load(txn, RUN_REMOTE, gone->number, &old, err)) {
+		message_finish(&message);
+		return false;
+	}
+	bool ok = true;
+
+	if (message.expunged_s != 0) {
+		ok = message_revive(txn, gone->number, box->id, err);
+	} else if (message.mailbox.value != box->id.value) {
+		ok = message_move(txn, gone->number, box->id, (struct slice){0}, err);
+	}
+	base = pull_base_of(run, arrival, gone->number);
+	base.served = old.served;
+	base.digest = old.digest;
+	base.flags = old.flags; /* the ancestor of the merge that follows */
+	ok = ok && base_message_put(txn, RUN_REMOTE, &base, err) &&
+	     pull_merge_flags(run, txn, box, &base, &arrival->flags, arrival->modseq, err);
+	message_finish(&message);
+	base_message_finish(&old);
+	run->result->moved_here++;
+	arrival->done = gone->settled = true;
+	return ok;
+}
+
+struct pull_placing {
+	struct run_gone **sorted;
+	size_t next; /* of run->deferred */
+};
+
+static bool
+pull_place_one(struct run *run, struct store_txn *txn, const struct pull_placing *place, struct run_arrival *arrival, struct error *err)
+{
+	struct run_gone *gone = arrival->guid.kind != GUID_NONE ? pull_find_gone(place->sorted, run->gone_count, &arrival->guid) : NULL;
+	struct pull_mate mate;
+
+	if (run->direction == SYNC_PUSH) {
+		return true;
+	}
+	if (gone != NULL) {
+		return pull_move(run, txn, arrival, gone, err);
+	}
+	if (!pull_find_mate(txn, &arrival->guid, &mate, err)) {
+		return false;
+	}
+	return mate.tombstone.value != 0 ? pull_revive(run, txn, arrival, mate.tombstone, err)
+					 : pull_create(run, txn, arrival, mate.body, err);
+}
+
+/* One short transaction's worth: others write between them (S8). */
+static bool
+pull_place_some(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct pull_placing *place = context;
+	size_t placed = 0;
+
+	for (; place->next < run->deferred_count && placed < RUN_BATCH_MESSAGES; place->next++) {
+		if (!run->deferred[place->next].done) {
+			if (!pull_place_one(run, txn, place, &run->deferred[place->next], err)) {
+				return false;
+			}
+			placed++;
+		}
+	}
+	return true;
+}
+
+bool
+pull_place(struct run *run, struct error *err)
+{
+	struct pull_placing place = {.sorted = arena_alloc(&run->arena, (run->gone_count + 1) * sizeof(struct run_gone *))};
+
+	for (size_t i = 0; i < run->gone_count; i++) {
+		place.sorted[i] = &run->gone[i];
+	}
+	qsort(place.sorted, run->gone_count, sizeof(struct run_gone *), pull_compare_gone);
+	while (place.next < run->deferred_count) {
+		if (!run_write(run, pull_place_some, &place, STORE_LAZY, err)) {
+			return false;
+		}
+	}
+	return true;
+}
