@@ -1,0 +1,770 @@
+/* Messages that come, change, move and go. The numbers are those of the list of scenarios in docs/SYNC.md's words: one sentence each. */
+#include "tests/sim/stories.h"
+
+/* INBOX and Archive on both sides, with m1, m2 and m3 in INBOX. */
+static void
+three_messages(void)
+{
+	there_create("Archive");
+	there_add("INBOX", "m1");
+	there_add("INBOX", "m2");
+	there_add("INBOX", "m3");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3");
+	world_expect_equal();
+}
+
+/* --- what comes --- */
+
+static void
+what_comes_there_comes_here(void **state)
+{
+	three_messages();
+	there_add("INBOX", "m4+seen");
+	world_pass();
+	expect_both("INBOX", "m1 m2 m3 m4+seen");
+	world_expect_agreed();
+	assert_true(here_has_body("INBOX", "m4"));
+}
+
+static void
+what_is_written_here_goes_there_once(void **state)
+{
+	three_messages();
+	here_add("INBOX", "m4+draft");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 m4+draft");
+	world_expect_agreed();
+	assert_int_equal(world_sent("m4"), 1);
+}
+
+static void
+a_pass_of_local_changes_sends_them_without_a_listing(void **state)
+{
+	three_messages();
+	uint64_t lists = world.server->counts.lists;
+
+	here_add("INBOX", "m4");
+	assert_true(world_try(WORLD_PASS_LOCAL_ONLY));
+	expect_there("INBOX", "m1 m2 m3 m4");
+	assert_int_equal(world.server->counts.lists, lists);
+	world_settle();
+	world_expect_agreed();
+	assert_int_equal(world_sent("m4"), 1);
+}
+
+static void
+two_that_come_at_once_on_both_sides_are_two(void **state)
+{
+	three_messages();
+	here_add("INBOX", "x");
+	there_add("INBOX", "y");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 x y");
+	world_expect_agreed();
+	assert_int_equal(world_sent("x"), 1);
+}
+
+static void
+the_same_message_on_both_sides_is_one_with_the_flags_of_both(void **state)
+{
+	three_messages();
+	here_add("INBOX", "x+seen");
+	there_add("INBOX", "x+flagged");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 x+seen+flagged");
+	world_expect_agreed();
+	assert_int_equal(world_sent("x"), 0);
+}
+
+static void
+with_bodies_the_same_message_is_known_whatever_its_date(void **state)
+{
+	three_messages();
+	world.options.bodies_with_scan = true;
+	here_add("INBOX", "x");
+	world_advance_s(100);
+	there_add("INBOX", "x");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 x");
+	assert_int_equal(world_sent("x"), 0);
+}
+
+static void
+two_here_and_one_there_become_two_on_both_sides(void **state)
+{
+	three_messages();
+	here_add("INBOX", "c");
+	here_add("INBOX", "c");
+	there_add("INBOX", "c");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 c c");
+	world_expect_agreed();
+}
+
+static void
+one_here_and_two_there_become_two_on_both_sides(void **state)
+{
+	three_messages();
+	here_add("INBOX", "c");
+	there_add("INBOX", "c");
+	there_add("INBOX", "c");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 c c");
+	world_expect_agreed();
+	assert_int_equal(world_sent("c"), 0);
+}
+
+static void
+messages_that_share_their_header_are_kept_apart(void **state)
+{
+	three_messages();
+	there_add("INBOX", "twin1");
+	there_add("INBOX", "twin2");
+	here_add("INBOX", "twin3");
+	there_add("INBOX", "bare1");
+	there_add("INBOX", "bare2");
+	here_add("INBOX", "bare3");
+	world.options.bodies_with_scan = true;
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 twin1 twin2 twin3 bare1 bare2 bare3");
+	world_expect_agreed();
+}
+
+static void
+mail_that_comes_while_a_pass_runs_is_taken_by_this_one_or_the_next(void **state)
+{
+	three_messages();
+	here_add("INBOX", "m4");
+	world_try(WORLD_PASS_ALL);
+	there_add("INBOX", "m5");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 m4 m5");
+	world_expect_agreed();
+}
+
+/* --- flags --- */
+
+static void
+flags_of_either_side_reach_the_other(void **state)
+{
+	three_messages();
+	here_flag("INBOX", "m1", "+seen");
+	there_flag("INBOX", "m2", "+answered");
+	world_settle();
+	expect_both("INBOX", "m1+seen m2+answered m3");
+	world_expect_agreed();
+}
+
+static void
+different_flags_of_one_message_are_united(void **state)
+{
+	three_messages();
+	here_flag("INBOX", "m1", "+seen");
+	there_flag("INBOX", "m1", "+flagged");
+	world_settle();
+	expect_both("INBOX", "m1+seen+flagged m2 m3");
+	world_expect_agreed();
+}
+
+static void
+a_flag_set_and_taken_back_here_does_not_undo_the_other_side(void **state)
+{
+	three_messages();
+	here_flag("INBOX", "m1", "+seen");
+	here_flag("INBOX", "m1", "-seen");
+	there_flag("INBOX", "m1", "+seen");
+	world_settle();
+	expect_both("INBOX", "m1+seen m2 m3");
+	world_expect_agreed();
+}
+
+static void
+a_flag_taken_away_on_both_sides_is_gone(void **state)
+{
+	three_messages();
+	there_flag("INBOX", "m1", "+seen+flagged");
+	world_settle();
+	here_flag("INBOX", "m1", "-seen");
+	there_flag("INBOX", "m1", "-seen");
+	world_settle();
+	expect_both("INBOX", "m1+flagged m2 m3");
+	world_expect_agreed();
+}
+
+static void
+a_flag_set_here_and_another_taken_away_there_both_count(void **state)
+{
+	three_messages();
+	there_flag("INBOX", "m1", "+k2");
+	world_settle();
+	here_flag("INBOX", "m1", "+k1");
+	there_flag("INBOX", "m1", "-k2");
+	world_settle();
+	expect_both("INBOX", "m1+k1 m2 m3");
+	world_expect_agreed();
+}
+
+static void
+first_contact_unites_flags_but_deleted_needs_both(void **state)
+{
+	three_messages();
+	there_flag("INBOX", "m1", "+seen+k1");
+	there_flag("INBOX", "m2", "+deleted");
+	here_add("INBOX", "n1+seen+deleted");
+	there_add("INBOX", "n1+flagged");
+	here_add("INBOX", "n2+deleted");
+	there_add("INBOX", "n2+deleted");
+	world_settle();
+	expect_both("INBOX", "m1+seen+k1 m2+deleted m3 n1+seen+flagged n2+deleted");
+	world_expect_agreed();
+}
+
+static void
+keywords_that_the_server_refuses_stay_here(void **state)
+{
+	three_messages();
+	world.server->options.without_keywords = world.options.server.without_keywords = true;
+	there_flag("INBOX", "m2", "+seen"); /* so that it is looked at */
+	world_settle();
+	here_flag("INBOX", "m1", "+k1+seen");
+	here_add("INBOX", "m4+k2");
+	world_settle();
+	expect_here("INBOX", "m1+seen+k1 m2+seen m3 m4+k2");
+	expect_there("INBOX", "m1+seen m2+seen m3 m4");
+	there_flag("INBOX", "m1", "+flagged");
+	world_settle();
+	expect_here("INBOX", "m1+seen+flagged+k1 m2+seen m3 m4+k2");
+	world_expect_agreed();
+}
+
+static void
+deleted_is_only_a_flag(void **state)
+{
+	three_messages();
+	here_flag("INBOX", "m1", "+deleted");
+	there_flag("INBOX", "m2", "+deleted");
+	there_expunge_deleted("INBOX");
+	world_settle();
+	expect_both("INBOX", "m1+deleted m3");
+	world_expect_agreed();
+}
+
+static void
+set_flags_there(void *context, const char *call)
+{
+	(void)context;
+	if (strcmp(call, "store") == 0) {
+		here_flag("INBOX", "m1", "+flagged");
+		world.remote->meanwhile = NULL;
+	}
+}
+
+static void
+a_flag_set_here_while_the_pass_runs_is_not_overwritten(void **state)
+{
+	three_messages();
+	here_flag("INBOX", "m2", "+seen");
+	there_flag("INBOX", "m1", "+seen");
+	world.remote->meanwhile = set_flags_there;
+	world_settle();
+	assert_null(world.remote->meanwhile);
+	world_settle();
+	expect_both("INBOX", "m1+seen+flagged m2+seen m3");
+	world_expect_agreed();
+}
+
+/* --- what goes --- */
+
+static void
+what_is_expunged_on_either_side_is_gone_from_both(void **state)
+{
+	three_messages();
+	here_expunge("INBOX", "m1");
+	there_expunge("INBOX", "m2");
+	world_settle();
+	expect_here("INBOX", "m3");
+	if (world_is(BARE)) {
+		expect_there("INBOX", "m1+deleted m3");
+		there_expunge_deleted("INBOX");
+		world_settle();
+	}
+	expect_both("INBOX", "m3");
+	world_expect_agreed();
+}
+
+static void
+an_expunge_beats_a_flag(void **state)
+{
+	three_messages();
+	here_expunge("INBOX", "m1");
+	there_flag("INBOX", "m1", "+flagged");
+	there_expunge("INBOX", "m2");
+	here_flag("INBOX", "m2", "+flagged");
+	world_settle();
+	expect_here("INBOX", "m3");
+	world_expect_agreed();
+	if (!world_is(BARE)) {
+		expect_there("INBOX", "m3");
+	}
+}
+
+static void
+expunged_on_both_sides_is_gone_without_an_error(void **state)
+{
+	three_messages();
+	here_expunge("INBOX", "m1");
+	there_expunge("INBOX", "m1");
+	world_settle();
+	assert_int_equal(world.result.failed, 0);
+	expect_both("INBOX", "m2 m3");
+	world_expect_agreed();
+}
+
+static void
+expunged_and_written_anew_it_is_there_once(void **state)
+{
+	three_messages();
+	here_expunge("INBOX", "m1");
+	here_add("INBOX", "m1");
+	world_settle();
+	expect_here("INBOX", "m1 m2 m3");
+	if (world_is(BARE)) {
+		there_expunge_deleted("INBOX");
+		world_settle();
+	}
+	expect_both("INBOX", "m1 m2 m3");
+	world_expect_agreed();
+}
+
+static void
+marked_without_uidplus_it_is_not_sent_again(void **state)
+{
+	three_messages();
+	here_expunge("INBOX", "m1");
+	world_settle();
+	expect_there("INBOX", "m1+deleted m2 m3");
+	world_expect_agreed();
+	there_expunge_deleted("INBOX");
+	world_settle();
+	world_expect_agreed();
+	expect_both("INBOX", "m2 m3");
+}
+
+/* --- moves --- */
+
+static void
+a_move_here_is_a_move_there_without_a_body(void **state)
+{
+	three_messages();
+	here_flag("INBOX", "m1", "+seen+k1");
+	struct number number = here_number("INBOX", "m1");
+
+	here_move("INBOX", "m1", "Archive");
+	world_settle();
+	expect_here("INBOX", "m2 m3");
+	expect_both("Archive", "m1+seen+k1");
+	assert_int_equal(world.server->counts.appends, 0);
+	assert_int_equal(here_number("Archive", "m1").value, number.value);
+	if (world_is(BARE)) {
+		expect_there("INBOX", "m1+deleted m2 m3");
+		world_expect_agreed();
+		there_expunge_deleted("INBOX");
+		world_settle();
+	}
+	expect_there("INBOX", "m2 m3");
+	world_expect_agreed();
+}
+
+static void
+a_move_there_keeps_its_number_here(void **state)
+{
+	three_messages();
+	struct number number = here_number("INBOX", "m1");
+	uint64_t bodies = world.server->counts.bodies;
+
+	there_move("INBOX", "m1", "Archive");
+	world_settle();
+	expect_both("INBOX", "m2 m3");
+	expect_both("Archive", "m1");
+	assert_int_equal(here_number("Archive", "m1").value, number.value);
+	assert_int_equal(world.server->counts.bodies, bodies);
+	world_expect_agreed();
+}
+
+static void
+a_move_there_that_is_seen_in_two_passes_keeps_its_number(void **state)
+{
+	three_messages();
+	struct number number = here_number("INBOX", "m1");
+
+	there_move("INBOX", "m1", "Archive");
+	world_pass_over("INBOX");
+	expect_here("INBOX", "m2 m3");
+	world_settle();
+	expect_both("Archive", "m1");
+	assert_int_equal(here_number("Archive", "m1").value, number.value);
+	world_expect_agreed();
+}
+
+static void
+moved_here_and_flagged_there_it_has_both(void **state)
+{
+	three_messages();
+	here_move("INBOX", "m1", "Archive");
+	there_flag("INBOX", "m1", "+flagged");
+	world_settle();
+	expect_both("Archive", "m1+flagged");
+	expect_here("INBOX", "m2 m3");
+	world_expect_agreed();
+}
+
+static void
+moved_there_and_flagged_here_it_has_both(void **state)
+{
+	three_messages();
+	there_move("INBOX", "m1", "Archive");
+	here_flag("INBOX", "m1", "+flagged");
+	world_settle();
+	expect_both("INBOX", "m2 m3");
+	expect_both("Archive", "m1+flagged");
+	world_expect_agreed();
+}
+
+static void
+moved_on_both_sides_the_servers_target_wins(void **state)
+{
+	three_messages();
+	there_create("Work");
+	world_settle();
+	here_move("INBOX", "m1", "Archive");
+	there_move("INBOX", "m1", "Work");
+	world_settle();
+	expect_both("INBOX", "m2 m3");
+	expect_both("Archive", "");
+	expect_both("Work", "m1");
+	world_expect_agreed();
+}
+
+static void
+copied_here_and_expunged_there_the_copy_stays(void **state)
+{
+	three_messages();
+	here_copy("INBOX", "m1", "Archive");
+	there_expunge("INBOX", "m1");
+	world_settle();
+	expect_both("INBOX", "m2 m3");
+	expect_both("Archive", "m1");
+	world_expect_agreed();
+}
+
+static void
+a_copy_here_is_a_copy_there_without_a_body(void **state)
+{
+	three_messages();
+	here_copy("INBOX", "m1", "Archive");
+	here_copy("INBOX", "m1", "Archive");
+	here_copy("INBOX", "m2", "INBOX");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m2 m3");
+	expect_both("Archive", "m1 m1");
+	assert_int_equal(world.server->counts.appends, 0);
+	world_expect_agreed();
+}
+
+static void
+a_copy_there_comes_here_without_a_body(void **state)
+{
+	three_messages();
+	uint64_t bodies = world.server->counts.bodies;
+
+	there_copy("INBOX", "m1", "Archive");
+	there_copy("INBOX", "m2", "INBOX");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m2 m3");
+	expect_both("Archive", "m1");
+	assert_int_equal(world.server->counts.bodies, bodies);
+	world_expect_agreed();
+}
+
+static void
+moved_here_and_expunged_there_it_lives_in_the_target(void **state)
+{
+	three_messages();
+	here_move("INBOX", "m1", "Archive");
+	there_expunge("INBOX", "m1");
+	world_settle();
+	expect_both("INBOX", "m2 m3");
+	expect_both("Archive", "m1");
+	world_expect_agreed();
+}
+
+static void
+expunged_here_and_moved_there_it_lives_in_the_target(void **state)
+{
+	three_messages();
+	here_expunge("INBOX", "m1");
+	there_move("INBOX", "m1", "Archive");
+	world_settle();
+	expect_both("INBOX", "m2 m3");
+	expect_both("Archive", "m1");
+	world_expect_agreed();
+}
+
+static void
+moved_there_and_back_it_is_where_it_was(void **state)
+{
+	three_messages();
+	there_move("INBOX", "m1", "Archive");
+	there_move("Archive", "m1", "INBOX");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3");
+	expect_both("Archive", "");
+	world_expect_agreed();
+}
+
+static void
+moved_here_and_back_nothing_is_sent(void **state)
+{
+	three_messages();
+	here_move("INBOX", "m1", "Archive");
+	here_move("Archive", "m1", "INBOX");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3");
+	assert_int_equal(world.server->counts.changes, 0);
+	world_expect_agreed();
+}
+
+static void
+written_here_and_moved_before_it_was_sent_it_goes_to_the_target(void **state)
+{
+	three_messages();
+	here_add("INBOX", "m4");
+	here_move("INBOX", "m4", "Archive");
+	here_add("INBOX", "m5");
+	here_expunge("INBOX", "m5");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3");
+	expect_both("Archive", "m4");
+	assert_int_equal(world_sent("m4"), 1);
+	assert_int_equal(world_sent("m5"), 0);
+	world_expect_agreed();
+}
+
+static void
+a_message_moved_after_it_was_sent_is_moved_there(void **state)
+{
+	three_messages();
+	here_add("INBOX", "m4");
+	world_settle();
+	here_move("INBOX", "m4", "Archive");
+	world_settle();
+	expect_both("Archive", "m4");
+	assert_int_equal(world_sent("m4"), 1);
+	there_move("Archive", "m4", "INBOX");
+	world_settle();
+	world_expect_equal();
+}
+
+/* --- replacement --- */
+
+static void
+a_replaced_draft_is_one_message(void **state)
+{
+	three_messages();
+	here_add("INBOX", "draft1+draft+k1");
+	world_settle();
+	here_replace("INBOX", "draft1", "draft2");
+	world_settle();
+	expect_here("INBOX", "m1 m2 m3 draft2+draft+k1");
+	if (world_is(BARE)) {
+		there_expunge_deleted("INBOX");
+		world_settle();
+	}
+	expect_both("INBOX", "m1 m2 m3 draft2+draft+k1");
+	world_expect_agreed();
+}
+
+static void
+a_replaced_draft_stays_there_until_the_new_one_is_taken(void **state)
+{
+	three_messages();
+	here_add("INBOX", "draft1");
+	world_settle();
+	here_replace("INBOX", "draft1", "draft2");
+	world_trouble("append", MODEL_REFUSED, 0);
+	world_pass();
+	assert_int_equal(world.result.failed, 1);
+	expect_here("INBOX", "m1 m2 m3 draft2");
+	expect_there("INBOX", "m1 m2 m3 draft1");
+	world_pass();
+	expect_there("INBOX", "m1 m2 m3 draft1");
+	world_advance_s(61);
+	world_settle();
+	if (world_is(BARE)) {
+		there_expunge_deleted("INBOX");
+		world_settle();
+	}
+	expect_both("INBOX", "m1 m2 m3 draft2");
+	world_expect_agreed();
+}
+
+static void
+a_draft_replaced_twice_leaves_one(void **state)
+{
+	three_messages();
+	here_add("INBOX", "draft1");
+	world_settle();
+	here_replace("INBOX", "draft1", "draft2");
+	here_replace("INBOX", "draft2", "draft3");
+	world_settle();
+	expect_here("INBOX", "m1 m2 m3 draft3");
+	world_settle();
+	if (world_is(BARE)) {
+		there_expunge_deleted("INBOX");
+		world_settle();
+	}
+	expect_both("INBOX", "m1 m2 m3 draft3");
+	assert_int_equal(world_sent("draft2"), 0);
+	world_expect_agreed();
+}
+
+/* --- many --- */
+
+static void
+many_flags_here_against_many_expunges_there(void **state)
+{
+	char token[20];
+
+	world.settings.hold_off = true;
+	for (int i = 0; i < 200; i++) {
+		(void)snprintf(token, sizeof token, "m%d", i);
+		there_add("INBOX", token);
+	}
+	world_settle();
+	for (int i = 0; i < 200; i++) {
+		(void)snprintf(token, sizeof token, "m%d", i);
+		here_flag("INBOX", token, i % 3 == 0 ? "+seen" : "+flagged+k1");
+		if (i % 2 == 0) {
+			there_expunge("INBOX", token);
+		}
+	}
+	world_settle();
+	world_expect_agreed();
+	assert_int_equal(there_mailbox("INBOX")->count, 100);
+}
+
+/* --- directions --- */
+
+static void
+pull_changes_nothing_there(void **state)
+{
+	three_messages();
+	world.settings.direction = SYNC_PULL;
+	here_add("INBOX", "m4");
+	here_flag("INBOX", "m1", "+seen");
+	here_expunge("INBOX", "m2");
+	there_add("INBOX", "m5");
+	there_flag("INBOX", "m3", "+flagged");
+	world_settle();
+	expect_there("INBOX", "m1 m2 m3+flagged m5");
+	expect_here("INBOX", "m1+seen m3+flagged m4 m5");
+	assert_int_equal(world.server->counts.changes, 0);
+}
+
+static void
+push_changes_nothing_here(void **state)
+{
+	three_messages();
+	world.settings.direction = SYNC_PUSH;
+	here_add("INBOX", "m4");
+	here_flag("INBOX", "m1", "+seen");
+	there_add("INBOX", "m5");
+	there_flag("INBOX", "m3", "+flagged");
+	there_expunge("INBOX", "m2");
+	world_settle();
+	expect_here("INBOX", "m1+seen m2 m3 m4");
+	world_settle();
+	expect_here("INBOX", "m1+seen m2 m3 m4");
+}
+
+static void
+a_dry_run_changes_nothing_on_either_side(void **state)
+{
+	three_messages();
+	here_add("INBOX", "m4");
+	here_flag("INBOX", "m1", "+seen");
+	here_move("INBOX", "m2", "Archive");
+	here_create("New");
+	there_add("INBOX", "m5");
+	there_flag("INBOX", "m3", "+flagged");
+	there_create("Other");
+	uint64_t changes = world.server->counts.changes;
+
+	assert_true(world_try(WORLD_PASS_DRY));
+	assert_int_equal(world.server->counts.changes, changes);
+	expect_here("INBOX", "m1+seen m3 m4");
+	expect_here("Archive", "m2");
+	expect_here("Other", NULL);
+	expect_there("INBOX", "m1 m2 m3+flagged m5");
+	expect_there("New", NULL);
+	world_settle();
+	expect_here("INBOX", "m1+seen m3+flagged m4 m5");
+	expect_both("Archive", "m2");
+	world_expect_agreed();
+}
+
+int
+main(void)
+{
+	static const struct story stories[] = {
+		STORY(what_comes_there_comes_here, ON_ALL),
+		STORY(what_is_written_here_goes_there_once, ON_ALL),
+		STORY(a_pass_of_local_changes_sends_them_without_a_listing, ON_ALL),
+		STORY(two_that_come_at_once_on_both_sides_are_two, ON_ALL),
+		STORY(the_same_message_on_both_sides_is_one_with_the_flags_of_both, ON_ALL),
+		STORY(with_bodies_the_same_message_is_known_whatever_its_date, ON_ALL),
+		STORY(two_here_and_one_there_become_two_on_both_sides, ON_ALL),
+		STORY(one_here_and_two_there_become_two_on_both_sides, ON_ALL),
+		STORY(messages_that_share_their_header_are_kept_apart, ON_ALL),
+		STORY(mail_that_comes_while_a_pass_runs_is_taken_by_this_one_or_the_next, ON_ALL),
+		STORY(flags_of_either_side_reach_the_other, ON_ALL),
+		STORY(different_flags_of_one_message_are_united, ON_ALL),
+		STORY(a_flag_set_and_taken_back_here_does_not_undo_the_other_side, ON_ALL),
+		STORY(a_flag_taken_away_on_both_sides_is_gone, ON_ALL),
+		STORY(a_flag_set_here_and_another_taken_away_there_both_count, ON_ALL),
+		STORY(first_contact_unites_flags_but_deleted_needs_both, ON_ALL),
+		STORY(keywords_that_the_server_refuses_stay_here, ON_ALL),
+		STORY(deleted_is_only_a_flag, ON_ALL),
+		STORY(a_flag_set_here_while_the_pass_runs_is_not_overwritten, ON_ALL),
+		STORY(what_is_expunged_on_either_side_is_gone_from_both, ON_ALL),
+		STORY(an_expunge_beats_a_flag, ON_ALL),
+		STORY(expunged_on_both_sides_is_gone_without_an_error, ON_ALL),
+		STORY(expunged_and_written_anew_it_is_there_once, ON_ALL),
+		STORY(marked_without_uidplus_it_is_not_sent_again, ON(BARE)),
+		STORY(a_move_here_is_a_move_there_without_a_body, ON_ALL),
+		STORY(a_move_there_keeps_its_number_here, ON_GUIDS),
+		STORY(a_move_there_that_is_seen_in_two_passes_keeps_its_number, ON_GUIDS),
+		STORY(moved_here_and_flagged_there_it_has_both, ON_ALL),
+		STORY(moved_there_and_flagged_here_it_has_both, ON_GUIDS),
+		STORY(moved_on_both_sides_the_servers_target_wins, ON_GUIDS),
+		STORY(copied_here_and_expunged_there_the_copy_stays, ON_ALL),
+		STORY(a_copy_here_is_a_copy_there_without_a_body, ON_ALL),
+		STORY(a_copy_there_comes_here_without_a_body, ON_GUIDS),
+		STORY(moved_here_and_expunged_there_it_lives_in_the_target, ON_ALL),
+		STORY(expunged_here_and_moved_there_it_lives_in_the_target, ON_ALL),
+		STORY(moved_there_and_back_it_is_where_it_was, ON_ALL),
+		STORY(moved_here_and_back_nothing_is_sent, ON_ALL),
+		STORY(written_here_and_moved_before_it_was_sent_it_goes_to_the_target, ON_ALL),
+		STORY(a_message_moved_after_it_was_sent_is_moved_there, ON_ALL),
+		STORY(a_replaced_draft_is_one_message, ON_ALL),
+		STORY(a_replaced_draft_stays_there_until_the_new_one_is_taken, ON_ALL),
+		STORY(a_draft_replaced_twice_leaves_one, ON_ALL),
+		STORY(many_flags_here_against_many_expunges_there, ON_ALL),
+		STORY(pull_changes_nothing_there, ON_ALL),
+		STORY(push_changes_nothing_here, ON_ALL),
+		STORY(a_dry_run_changes_nothing_on_either_side, ON_ALL),
+	};
+
+	return stories_tell("stories of messages", stories, ARRAY_LENGTH(stories));
+}
