@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/admin.h"
@@ -27,6 +28,8 @@
 
 /* What is queued at an unmount is sent for at most so long (design 3). */
 #define DRAIN_MS 30000
+/* How long the first listing ever may be without hope before the mount is given up. */
+#define PATIENCE_MS 3000
 
 struct life {
 	const struct options *options;
@@ -61,15 +64,29 @@ tell_places(const struct life *life)
 	}
 }
 
-/* Waits for one account. With nofail an account that cannot be reached is an empty tree. */
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits for one account; the engine gets its second try at a server that cuts the first connection. With nofail an account that cannot be
+ * reached is an empty tree. */
 static bool
 wait_listed(struct life *life, struct account *account, struct error *err)
 {
+	int64_t patience_ms = now_ms() + PATIENCE_MS;
 	struct progress progress;
 	bool ok;
 
 	progress_begin(&progress, !life->options->quiet);
-	ok = admin_wait_listed(account, &progress.admin, err);
+	while (!(ok = admin_wait_listed(account, &progress.admin, err)) && error_is_temporary(err) &&
+		now_ms() < patience_ms) {
+		(void)usleep(PATIENCE_MS / 30 * 1000);
+	}
 	progress_end(&progress);
 	if (!ok && life->options->mount.nofail && error_is_temporary(err)) {
 		say_note(account_name(account), "%s: the tree is empty until that passes", err->text);
@@ -178,17 +195,11 @@ begin(struct life *life, struct error *err)
 	       mount_start(life->mount, err);
 }
 
-/* Starts the waiter; signals are for the main thread. */
 static bool
 start_waiter(struct life *life, struct error *err)
 {
-	sigset_t all, before;
-	int failure;
+	int failure = pthread_create(&life->waiter, NULL, wait_until_usable, life);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	failure = pthread_create(&life->waiter, NULL, wait_until_usable, life);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (failure != 0) {
 		return error_errno(err, failure, "starting a thread");
 	}
@@ -211,13 +222,30 @@ end(struct life *life)
 	config_destroy(&life->accounts.config);
 }
 
+/* Threads are made with the signals that end a mount blocked, so that these come to the main thread alone; to it they come once it runs. */
+static bool
+prepare(struct life *life, struct error *err)
+{
+	sigset_t ending, before;
+	bool ok;
+
+	(void)sigemptyset(&ending);
+	(void)sigaddset(&ending, SIGTERM);
+	(void)sigaddset(&ending, SIGINT);
+	(void)sigaddset(&ending, SIGHUP);
+	(void)pthread_sigmask(SIG_BLOCK, &ending, &before);
+	ok = begin(life, err) && start_waiter(life, err);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return ok;
+}
+
 static enum exit_status
 live(struct life *life)
 {
 	struct error err = ERROR_INIT;
 	enum exit_status status = EXIT_DONE;
 
-	if (!begin(life, &err) || !start_waiter(life, &err) || !mount_run(life->mount, &err)) {
+	if (!prepare(life, &err) || !mount_run(life->mount, &err)) {
 		status = say_error(life->account, &err);
 	}
 	service_tell("STOPPING=1\nSTATUS=Sending what is queued");
