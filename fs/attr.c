@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,9 +15,6 @@
 
 #define BLOCK_BYTES 512
 #define NS_PER_S    INT64_C(1000000000)
-
-#define FLAGS_ATTRIBUTE    "user.mail.flags"
-#define KEYWORDS_ATTRIBUTE "user.mail.keywords"
 
 int64_t
 attr_now_ns(void)
@@ -279,128 +275,4 @@ attr_set(struct mount *mount, uint64_t inode, const struct stat *wanted, int mas
 		return false;
 	}
 	return attr_load(mount, inode, out, err);
-}
-
-/* --- extended attributes --- */
-
-static bool
-no_such_attribute(const char *name, struct error *err)
-{
-	return error_errno(err, ENODATA, "%s", name);
-}
-
-/* Fails for the names that no file here has: ENOTSUP, which `ls -l` remembers and asks no more. */
-static bool
-check_name(const char *name, struct error *err)
-{
-	if (strncmp(name, "user.", 5) != 0) {
-		return error_errno(err, ENOTSUP, "attribute %s", name);
-	}
-	if (strncmp(name, "user.mail.", 10) != 0 && strncmp(name, "user.mailfs.", 12) != 0) {
-		return no_such_attribute(name, err);
-	}
-	return true;
-}
-
-static bool
-get_local_attribute(struct mount *mount, struct node node, const char *name, struct buf *out, struct error *err)
-{
-	SCOPED(edit_local_finish) struct edit_local local = {0};
-
-	if (!edit_local_load(mount_account(mount, node.account), (struct number){node.number}, &local, err)) {
-		return false;
-	}
-	if (strcmp(name, "user.mailfs.state") == 0) {
-		buf_append_text(out, local.error != NULL ? "failed" : "local");
-		return true;
-	}
-	if (strcmp(name, "user.mailfs.error") == 0 && local.error != NULL) {
-		buf_append_text(out, local.error);
-		return true;
-	}
-	return no_such_attribute(name, err);
-}
-
-/* What the engine says of a message or mailbox; what it does not know is ENODATA. */
-static bool
-get_engine_attribute(struct mount *mount, struct node node, const char *name, struct buf *out, struct error *err)
-{
-	struct account *account = mount_account(mount, node.account);
-	const char *short_name = name + strlen("user.");
-	bool got = node.kind == NODE_MESSAGE
-			   ? view_attribute(account, (struct number){node.number}, short_name, out, err)
-			   : view_mailbox_attribute(account, (struct mailbox_id){node.number}, short_name, out, err);
-
-	return got || (err->kind == ERROR_GONE && no_such_attribute(name, err));
-}
-
-bool
-attr_get_extended(struct mount *mount, uint64_t inode, const char *name, struct buf *out, struct error *err)
-{
-	struct node node;
-
-	if (!check_name(name, err)) {
-		return false;
-	}
-	if (!file_resolve(mount, inode, &node)) {
-		return error_errno(err, ESTALE, "no such inode");
-	}
-	if (node.kind == NODE_MESSAGE || (node.kind == NODE_MAILBOX && node.number != 0)) {
-		return get_engine_attribute(mount, node, name, out, err);
-	}
-	if (node.kind == NODE_LOCAL) {
-		return get_local_attribute(mount, node, name, out, err);
-	}
-	if (node.kind == NODE_NEW && strcmp(name, "user.mailfs.state") == 0) {
-		buf_append_text(out, "local");
-		return true;
-	}
-	return no_such_attribute(name, err);
-}
-
-bool
-attr_list_extended(struct mount *mount, uint64_t inode, struct buf *out, struct error *err)
-{
-	struct node node;
-
-	if (!mount->options.xattrs) {
-		return error_errno(err, ENOTSUP, "listing attributes");
-	}
-	if (!file_resolve(mount, inode, &node)) {
-		return error_errno(err, ESTALE, "no such inode");
-	}
-	if (node.kind == NODE_MESSAGE) {
-		buf_append(out, slice_make(FLAGS_ATTRIBUTE, sizeof(FLAGS_ATTRIBUTE)));
-		buf_append(out, slice_make(KEYWORDS_ATTRIBUTE, sizeof(KEYWORDS_ATTRIBUTE)));
-	}
-	return true;
-}
-
-bool
-attr_set_extended(
-	struct mount *mount, uint64_t inode, const char *name, struct slice value, int flags, struct error *err)
-{
-	bool flags_named = strcmp(name, FLAGS_ATTRIBUTE) == 0, keywords_named = strcmp(name, KEYWORDS_ATTRIBUTE) == 0;
-	struct node node;
-
-	if (strncmp(name, "user.", 5) != 0) {
-		return error_errno(err, ENOTSUP, "attribute %s", name);
-	}
-	if (!file_resolve(mount, inode, &node)) {
-		return error_errno(err, ESTALE, "no such inode");
-	}
-	if (node.kind != NODE_MESSAGE) {
-		return error_errno(err, ENOTSUP, "attribute %s of what is no message", name);
-	}
-	if (mount_is_read_only(mount, node.account)) {
-		return error_errno(err, EROFS, "attribute %s", name);
-	}
-	if (!flags_named && !keywords_named) {
-		return error_errno(err, strncmp(name, "user.mail", 9) == 0 ? EACCES : ENOTSUP, "attribute %s", name);
-	}
-	if ((flags & XATTR_CREATE) != 0) {
-		return error_errno(err, EEXIST, "attribute %s", name);
-	}
-	return edit_message_attribute(
-		mount_account(mount, node.account), (struct number){node.number}, name + strlen("user."), value, err);
 }

@@ -1,4 +1,4 @@
-/* What stat shows, and the extended attributes (design 5, Stat and Flags). */
+/* What stat shows (design 5, Stat). */
 #ifndef FS_ATTR_H
 #define FS_ATTR_H
 
@@ -37,13 +37,6 @@ bool attr_load(struct mount *mount, uint64_t inode, struct entry *out, struct er
 
 /* Sets size or times (mask: FUSE_SET_ATTR_…) and gives the result; mode and owner are accepted and, but for local names, forgotten. */
 bool attr_set(struct mount *mount, uint64_t inode, const struct stat *wanted, int mask, struct entry *out,
-	struct error *err) MUST_CHECK;
-
-/* Extended attributes. Failures carry the errno: ENOTSUP outside of user.*, ENODATA for what is not there. */
-bool attr_get_extended(struct mount *mount, uint64_t inode, const char *name, struct buf *out, struct error *err)
-	MUST_CHECK;
-bool attr_list_extended(struct mount *mount, uint64_t inode, struct buf *out, struct error *err) MUST_CHECK;
-bool attr_set_extended(struct mount *mount, uint64_t inode, const char *name, struct slice value, int flags,
 	struct error *err) MUST_CHECK;
 
 /* The wall clock. */

@@ -9,6 +9,7 @@
 #include "engine/base/log.h"
 #include "fs/mount_internal.h"
 #include "fs/notify.h"
+#include "fs/park.h"
 #include "fs/plain.h"
 
 #define ALIAS_HOPS_MAX 8                   /* new file, local name, message, its replacements */
@@ -212,6 +213,19 @@ file_resolve(struct mount *mount, uint64_t inode, struct node *out)
 	inode = canonical_locked(mount, inode);
 	mutex_unlock(&mount->lock);
 	return mount_node(mount, inode, out);
+}
+
+bool
+file_resolve_again(struct mount *mount, uint64_t inode, struct node was, struct node *out)
+{
+	struct file *file = file_hold(mount, inode);
+
+	if (file != NULL) {
+		mutex_lock(&file->lock);
+		mutex_unlock(&file->lock);
+		file_drop(mount, &file);
+	}
+	return file_resolve(mount, inode, out) && !same_node(*out, was);
 }
 
 void
@@ -531,20 +545,6 @@ log_released(const struct file *file, bool done, const struct error *error)
 	}
 }
 
-/* The kernel has the name, and the pages unless they read back otherwise (CRLF as LF). That the directory changed it does not know. */
-static void
-tell_kernel(struct mount *mount, struct file *file, struct number message)
-{
-	if (file->odd || file->replaces) {
-		notify_inode(mount->notify, file->inode);
-	} else if (message.value != 0) {
-		notify_own(mount->notify, file->octet,
-			&(struct notify_own){
-				mount_inode(mount, file->dir), slice_of(file->name), message.value, .live = true},
-			1);
-	}
-}
-
 /* Hands a writer over to the engine. */
 static void
 release_locked(struct mount *mount, struct file *file)
@@ -553,8 +553,12 @@ release_locked(struct mount *mount, struct file *file)
 	struct error err = ERROR_INIT;
 	uint64_t size = edit_writer_size(file->writer);
 	struct node became = {.account = file->octet};
-	bool done = edit_writer_release(&file->writer, &message, &local, &err);
+	bool odd = file->odd || file->replaces, done;
+	/* The kernel has the name, and the pages unless they read back otherwise (CRLF as LF). That the directory changes it does not know. */
+	uint64_t own = notify_own_begin(mount->notify, file->octet,
+		&(struct notify_own){mount_inode(mount, file->dir), slice_of(file->name), .live = true}, odd ? 0 : 1);
 
+	done = edit_writer_release(&file->writer, &message, &local, &err);
 	log_released(file, done, &err);
 	file->writer = NULL;
 	file->number = message.value != 0 ? message : local;
@@ -565,14 +569,18 @@ release_locked(struct mount *mount, struct file *file)
 		file->state = FILE_NOTHING;
 	}
 	if (file->number.value != 0) {
-		file_set_alias(mount, file->inode, became, file->odd || file->replaces);
+		file_set_alias(mount, file->inode, became, odd);
 	}
 	mutex_lock(&mount->lock);
 	set_named_locked(mount, file, false);
 	mutex_unlock(&mount->lock);
 	log_debug("mount", "event=released message=%llu local=%llu size=%llu", (unsigned long long)message.value,
 		(unsigned long long)local.value, (unsigned long long)size);
-	tell_kernel(mount, file, message);
+	notify_own_end(mount->notify, own, file->number.value != 0, file->number.value);
+	if (odd) {
+		notify_inode(mount->notify, file->inode);
+	}
+	park_wake_inode(mount->park, file->inode);
 }
 
 static void
@@ -649,6 +657,17 @@ file_close(struct mount *mount, struct file **file, bool writes)
 		settle(mount, *file);
 	}
 	file_drop(mount, file);
+}
+
+bool
+file_is_closing(struct file *file)
+{
+	bool closing;
+
+	mutex_lock(&file->lock);
+	closing = file->state == FILE_WRITER && file->written && !file->dirty && !file->unlinked;
+	mutex_unlock(&file->lock);
+	return closing;
 }
 
 bool

@@ -78,10 +78,15 @@ char *file_name(struct mount *mount, struct file *file);
 
 /* Follows aliases from an inode that the kernel knows to what it stands for now. False: unknown number. */
 bool file_resolve(struct mount *mount, uint64_t inode, struct node *out);
+/* Resolves an inode whose message was not there: where it is being replaced through this mount just now, waits for that. False if it still stands for
+ * `was`. */
+bool file_resolve_again(struct mount *mount, uint64_t inode, struct node was, struct node *out);
 /* From now on `inode` stands for `became`; `odd`: with other bytes than the kernel may have. */
 void file_set_alias(struct mount *mount, uint64_t inode, struct node became, bool odd);
 /* Tells whether the kernel's pages of an inode are those of what it stands for. */
 bool file_pages_hold(struct mount *mount, uint64_t inode);
+/* Tells whether a writer was flushed and not written since: a close, perhaps its last, is under way or was just now. */
+bool file_is_closing(struct file *file);
 /* What stat shows of a file; false when it is not for the file to say (FILE_MESSAGE, FILE_NOTHING). */
 bool file_attr(struct mount *mount, struct file *file, struct entry *out);
 /* Sets the size of a file by its inode, open or not. */

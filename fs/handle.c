@@ -272,6 +272,11 @@ answer_opening(struct mount *mount, fuse_req_t req, struct opening *opening, boo
 			(void)error_set(&err, ERROR_DAMAGED, "the body came, and is not here");
 			break;
 		case VIEW_BODY_FAILED:
+			if (err.kind == ERROR_GONE &&
+				file_resolve_again(mount, opening->inode, opening->node, &opening->node)) {
+				answer_opening(mount, req, opening, may_park);
+				return;
+			}
 			break;
 		}
 		break;

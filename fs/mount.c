@@ -197,7 +197,8 @@ mount_open(struct engine *engine, const char *dir, const struct mount_options *o
 	mount->device_fd = mount->wakeup = -1;
 	mutex_init(&mount->lock, LOCK_RANK_FS);
 	map_counts(mount);
-	source = !options->directories && engine_account_count(engine) == 1 ? account_name(engine_account(engine, 0)) : "mailfs";
+	source = !options->directories && engine_account_count(engine) == 1 ? account_name(engine_account(engine, 0))
+									    : "mailfs";
 	if (!attach_prepare(dir, err) || !set_signals(mount, err) || !attach(mount, source, err)) {
 		mount_close(&mount);
 		return false;
@@ -367,7 +368,7 @@ mount_run(struct mount *mount, struct error *err)
 	bool ended = any_ended(workers);
 
 	mount->attached = false; /* by the path another mount may be there soon */
-	if (!ended) { /* a signal: nobody new comes in, and who is in it gets no more answers */
+	if (!ended) {            /* a signal: nobody new comes in, and who is in it gets no more answers */
 		if (!attach_unmount(mount->dir, true, &detach)) {
 			log_warn("mount", "event=unmount error=\"%s\"", detach.text);
 		}

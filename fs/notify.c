@@ -14,6 +14,7 @@
 #include "fs/mount_internal.h"
 #include "fs/name.h"
 #include "fs/notify_batch.h"
+#include "fs/park.h"
 #include "fs/plain.h"
 #include "fs/view_control.h"
 
@@ -22,7 +23,8 @@
 
 struct own {
 	struct own *next;
-	uint64_t modseq; /* the feed tells of it at or below */
+	uint64_t ticket;
+	uint64_t modseq; /* the feed tells of it at or below; UINT64_MAX while it goes on */
 	uint8_t octet;
 	struct notify_own what;
 	char *name;
@@ -31,6 +33,7 @@ struct own {
 struct job {
 	struct job *next;
 	uint64_t inode;
+	char *name; /* in that directory, or NULL: the inode itself */
 };
 
 struct notify {
@@ -43,8 +46,9 @@ struct notify {
 	struct job *jobs;                   /* under lock, the last one first */
 	struct own *owns;                   /* under lock */
 	size_t own_count;                   /* under lock */
+	uint64_t last_ticket;               /* under lock */
 	uint64_t since[MOUNT_ACCOUNTS_MAX]; /* the thread's: the modseq told up to, by octet */
-	struct notify_known known;          /* the thread's, and notify_listen's under lock */
+	struct notify_known known;          /* the thread's */
 };
 
 static void
@@ -66,17 +70,15 @@ feed_grew(void *context)
 
 /* ENOENT says that the kernel knows nothing of it. */
 static void
-note_answer(const char *what, int answer)
+note_answer(const char *what, uint64_t inode, int answer)
 {
-	if (answer != 0 && answer != -ENOENT) {
-		log_debug("notify", "event=not-taken what=%s error=%d", what, -answer);
-	}
+	log_debug("notify", "event=%s inode=%#llx answer=%d", what, (unsigned long long)inode, answer);
 }
 
 static void
 drop_inode(struct notify *notify, uint64_t inode, bool pages)
 {
-	note_answer("inode", fuse_lowlevel_notify_inval_inode(notify->mount->session, inode, pages ? 0 : -1, 0));
+	note_answer("inode", inode, fuse_lowlevel_notify_inval_inode(notify->mount->session, inode, pages ? 0 : -1, 0));
 }
 
 /* A name may stand for something else now: it is looked up again. A directory that somebody works in stays where it is. */
@@ -86,57 +88,143 @@ expire_name(struct notify *notify, uint64_t dir, struct slice name)
 	struct fuse_session *session = notify->mount->session;
 
 	if (notify->mount->can_expire) {
-		note_answer("expire",
+		note_answer("expire", dir,
 			fuse_lowlevel_notify_expire_entry(session, dir, name.data, name.length, FUSE_LL_EXPIRE_ONLY));
 	} else {
-		note_answer("name", fuse_lowlevel_notify_inval_entry(session, dir, name.data, name.length));
+		note_answer("name", dir, fuse_lowlevel_notify_inval_entry(session, dir, name.data, name.length));
 	}
 }
 
 static void
 drop_name(struct notify *notify, uint64_t dir, struct slice name)
 {
-	note_answer("name", fuse_lowlevel_notify_inval_entry(notify->mount->session, dir, name.data, name.length));
+	note_answer("name", dir, fuse_lowlevel_notify_inval_entry(notify->mount->session, dir, name.data, name.length));
 }
 
 /* --- what is our own --- */
 
 static void
-add_own(struct notify *notify, uint8_t octet, uint64_t modseq, const struct notify_own *what)
+add_job(struct notify *notify, uint64_t inode, struct slice name)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (job == NULL) {
+		abort();
+	}
+	job->inode = inode;
+	job->name = name.length > 0 ? slice_dup(name) : NULL;
+	mutex_lock(&notify->lock);
+	job->next = notify->jobs;
+	notify->jobs = job;
+	mutex_unlock(&notify->lock);
+	poke(notify);
+}
+
+void
+notify_inode(struct notify *notify, uint64_t inode)
+{
+	add_job(notify, inode, (struct slice){0});
+}
+
+static struct own *
+new_own(uint8_t octet, const struct notify_own *what)
 {
 	struct own *own = calloc(1, sizeof(*own));
 
 	if (own == NULL) {
 		abort();
 	}
-	*own = (struct own){.modseq = modseq, .octet = octet, .what = *what, .name = slice_dup(what->name)};
+	*own = (struct own){.modseq = UINT64_MAX, .octet = octet, .what = *what, .name = slice_dup(what->name)};
 	own->what.name.data = own->name;
+	return own;
+}
+
+uint64_t
+notify_own_begin(struct notify *notify, uint8_t octet, const struct notify_own *owns, size_t count)
+{
+	uint64_t ticket;
+
 	mutex_lock(&notify->lock);
-	if (notify->own_count < OWN_MAX) {
+	ticket = ++notify->last_ticket;
+	for (size_t i = 0; i < count && notify->own_count < OWN_MAX; i++) {
+		struct own *own = new_own(octet, &owns[i]);
+
+		own->ticket = ticket;
 		own->next = notify->owns;
 		notify->owns = own;
 		notify->own_count++;
-		own = NULL;
 	}
 	mutex_unlock(&notify->lock);
-	if (own != NULL) {
+	return ticket;
+}
+
+static void
+free_owns(struct own *own)
+{
+	while (own != NULL) {
+		struct own *next = own->next;
+
 		free(own->name);
 		free(own);
+		own = next;
 	}
 }
 
+/* Takes out those of a ticket that failed. */
+static struct own *
+take_failed(struct notify *notify, uint64_t ticket)
+{
+	struct own *taken = NULL;
+
+	mutex_lock(&notify->lock);
+	for (struct own **at = &notify->owns; *at != NULL;) {
+		struct own *own = *at;
+
+		if (own->ticket == ticket) {
+			*at = own->next;
+			own->next = taken;
+			taken = own;
+			notify->own_count--;
+		} else {
+			at = &own->next;
+		}
+	}
+	mutex_unlock(&notify->lock);
+	return taken;
+}
+
 void
-notify_own(struct notify *notify, uint8_t octet, const struct notify_own *owns, size_t count)
+notify_own_end(struct notify *notify, uint64_t ticket, bool done, uint64_t number)
 {
 	struct error err = ERROR_INIT;
+	uint8_t octet = 0;
 	uint64_t modseq;
 
-	if (!view_modseq(mount_account(notify->mount, octet), &modseq, &err)) {
-		return; /* the kernel is told once more */
+	if (!done) {
+		struct own *failed = take_failed(notify, ticket);
+
+		for (const struct own *own = failed; own != NULL; own = own->next) {
+			add_job(notify, own->what.dir_inode, own->what.name);
+		}
+		free_owns(failed);
+		return;
 	}
-	for (size_t i = 0; i < count; i++) {
-		add_own(notify, octet, modseq, &owns[i]);
+	mutex_lock(&notify->lock);
+	for (const struct own *own = notify->owns; own != NULL; own = own->next) {
+		octet = own->ticket == ticket ? own->octet : octet;
 	}
+	mutex_unlock(&notify->lock);
+	if (octet == 0 || !view_modseq(mount_account(notify->mount, octet), &modseq, &err)) {
+		modseq = 0; /* the kernel is told once more */
+	}
+	mutex_lock(&notify->lock);
+	for (struct own *own = notify->owns; own != NULL; own = own->next) {
+		if (own->ticket == ticket) {
+			own->modseq = modseq;
+			own->what.number = own->what.number != 0 ? own->what.number : number;
+		}
+	}
+	mutex_unlock(&notify->lock);
 }
 
 /* Forgets what the feed has told of. */
@@ -159,13 +247,7 @@ forget_owns(struct notify *notify, uint8_t octet, uint64_t until)
 		}
 	}
 	mutex_unlock(&notify->lock);
-	while (gone != NULL) {
-		struct own *next = gone->next;
-
-		free(gone->name);
-		free(gone);
-		gone = next;
-	}
+	free_owns(gone);
 }
 
 /* Tells whether a change of a name is this mount's own doing. */
@@ -211,16 +293,30 @@ static void
 apply_message(struct notify *notify, struct notify_batch *batch, const struct notify_told *told)
 {
 	struct mount *mount = notify->mount;
-	uint64_t dir = mount_inode(mount, (struct node){NODE_MAILBOX, told->octet, told->mailbox});
+	struct node dir = {NODE_MAILBOX, told->octet, told->mailbox};
+	struct node message = {NODE_MESSAGE, told->octet, (uint32_t)told->number};
 
 	if (told->kind == VIEW_NAME_ENDED) {
-		change_name(notify, batch, told, dir, false);
-	} else if (told->live) {
-		if (told->leaf.length > 0 && notify_batch_is_new(batch, told)) {
-			change_name(notify, batch, told, dir, true);
-		}
-		drop_inode(notify, mount_inode(mount, (struct node){NODE_MESSAGE, told->octet, (uint32_t)told->number}),
-			false);
+		change_name(notify, batch, told, mount_inode(mount, dir), false);
+		return;
+	}
+	if (told->live) {
+		drop_inode(notify, mount_inode(mount, message), false);
+	}
+	if (told->here || !told->live) { /* there is nothing to wait for any more */
+		park_body_here(mount->park, mount_account(mount, told->octet), (struct number){told->number});
+	}
+}
+
+/* A name ended before another began: so it is told. */
+static void
+apply_begun(struct notify *notify, struct notify_batch *batch)
+{
+	for (size_t i = 0; i < batch->begun_count; i++) {
+		const struct notify_told *told = &batch->begun[i];
+		struct node dir = {NODE_MAILBOX, told->octet, told->mailbox};
+
+		change_name(notify, batch, told, mount_inode(notify->mount, dir), true);
 	}
 }
 
@@ -272,10 +368,10 @@ apply_mailbox(struct notify *notify, struct notify_batch *batch, const struct no
 
 /* Tombstones were purged before we read of them: what ended is not known any more. All directories are listed anew. */
 static void
-apply_reset(struct notify *notify, struct notify_batch *batch, uint8_t octet)
+apply_reset(struct notify *notify, struct notify_batch *batch)
 {
-	log_warn("notify", "event=reset octet=%u", octet);
-	notify_batch_mark_all(notify->mount, batch, octet);
+	log_warn("notify", "event=reset octet=%u", batch->octet);
+	notify_batch_mark_all(notify->mount, batch);
 }
 
 static void
@@ -297,10 +393,11 @@ apply(struct notify *notify, struct notify_batch *batch)
 			apply_local(notify, batch, told);
 			break;
 		case VIEW_RESET:
-			apply_reset(notify, batch, told->octet);
+			apply_reset(notify, batch);
 			break;
 		}
 	}
+	apply_begun(notify, batch);
 	/* Directories last: invalidating a name waits for listings of its directory that are under way, which may tell the old state. */
 	for (size_t i = 0; i < batch->marked_count; i++) {
 		drop_inode(notify, batch->marked[i], true);
@@ -324,10 +421,13 @@ follow(struct notify *notify, uint8_t octet)
 			log_warn("notify", "event=feed error=\"%s\"", err.text);
 			return;
 		}
+		if (batch.count > 0 && !notify_batch_look(mount, &notify->known, &batch, &err)) {
+			log_warn("notify", "event=look error=\"%s\"", err.text);
+			notify_batch_mark_all(mount, &batch);
+		}
 		if (batch.count > 0) {
-			notify_batch_look(mount, &notify->known, &batch, until);
 			apply(notify, &batch);
-			notify_batch_tell(mount, &notify->lock, &notify->known, &batch);
+			notify_batch_tell(mount, &notify->known, &batch);
 		}
 		more = until > *since;
 		*since = until;
@@ -350,7 +450,12 @@ do_jobs(struct notify *notify)
 	while (job != NULL) {
 		struct job *next = job->next;
 
-		drop_inode(notify, job->inode, true);
+		if (job->name != NULL) {
+			expire_name(notify, job->inode, slice_of(job->name));
+		} else {
+			drop_inode(notify, job->inode, true);
+		}
+		free(job->name);
 		free(job);
 		job = next;
 	}
@@ -374,28 +479,6 @@ run(void *context)
 		}
 	}
 	return NULL;
-}
-
-void
-notify_inode(struct notify *notify, uint64_t inode)
-{
-	struct job *job = calloc(1, sizeof(*job));
-
-	if (job == NULL) {
-		abort();
-	}
-	job->inode = inode;
-	mutex_lock(&notify->lock);
-	job->next = notify->jobs;
-	notify->jobs = job;
-	mutex_unlock(&notify->lock);
-	poke(notify);
-}
-
-bool
-notify_listen(struct notify *notify, uint8_t octet, struct error *err)
-{
-	return notify_known_messages(notify->mount, &notify->lock, &notify->known, octet, err);
 }
 
 struct notify *
@@ -425,7 +508,8 @@ notify_start(struct notify *notify, struct error *err)
 		struct account *account = mount_account(notify->mount, (uint8_t)octet);
 
 		if (account != NULL) {
-			if (!view_modseq(account, &notify->since[octet], err)) {
+			if (!view_modseq(account, &notify->since[octet], err) ||
+				!notify_known_begin(notify->mount, &notify->known, (uint8_t)octet, err)) {
 				return false;
 			}
 			view_listen(account, feed_grew, notify);
@@ -463,6 +547,7 @@ notify_destroy(struct notify **notify)
 	forget_owns(old, 0, UINT64_MAX);
 	for (struct job *job = old->jobs, *next; job != NULL; job = next) {
 		next = job->next;
+		free(job->name);
 		free(job);
 	}
 	if (old->wakeup >= 0) {

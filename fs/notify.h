@@ -22,18 +22,18 @@ void notify_destroy(struct notify **notify);
 /* Has an inode's attributes and pages dropped. From anywhere; does not wait. */
 void notify_inode(struct notify *notify, uint64_t inode);
 
-/* Tells what an operation of this mount did to a name, after it succeeded and before it is answered: the kernel saw it, so the feed's word of it needs
- * no invalidation. */
+/* What an operation of this mount does to names: the kernel sees it done, so the feed's word of it needs no invalidation. It is announced before the
+ * engine is asked, for the feed is quick, and ended before it is answered. One that failed has its names looked up again: what
+ * somebody else did to them meanwhile was not told. */
 struct notify_own {
 	uint64_t dir_inode;
 	struct slice name;
-	uint64_t number; /* of the message, mailbox or local name */
-	bool live;       /* the name began; else it ended */
-	bool dir_known;  /* the kernel knows that the directory changed, too */
+	uint64_t number; /* of the message, mailbox or local name; 0 while it has none */
+	bool live;       /* the name begins; else it ends */
+	bool dir_known;  /* the kernel knows that the directory changes, too */
 };
-void notify_own(struct notify *notify, uint8_t octet, const struct notify_own *owns, size_t count);
-
-/* Notes which messages an account has by now, so that later ones are told as new. At OPEN of .mailfs/events. */
-bool notify_listen(struct notify *notify, uint8_t octet, struct error *err) MUST_CHECK;
+uint64_t notify_own_begin(struct notify *notify, uint8_t octet, const struct notify_own *owns, size_t count);
+/* `number`: of what had none. */
+void notify_own_end(struct notify *notify, uint64_t ticket, bool done, uint64_t number);
 
 #endif

@@ -122,75 +122,150 @@ mark_one(struct walk *walk, const struct view_mailbox *mailbox)
 }
 
 void
-notify_batch_mark_all(struct mount *mount, struct notify_batch *batch, uint8_t octet)
+notify_batch_mark_all(struct mount *mount, struct notify_batch *batch)
 {
-	struct walk walk = {.mount = mount, .octet = octet, .each = mark_one, .context = batch};
+	struct walk walk = {.mount = mount, .octet = batch->octet, .each = mark_one, .context = batch};
 	struct error err = ERROR_INIT;
 
-	notify_batch_mark(batch, mount_inode(mount, (struct node){.kind = NODE_MAILBOX, .account = octet}));
+	notify_batch_mark(batch, mount_inode(mount, (struct node){.kind = NODE_MAILBOX, .account = batch->octet}));
 	if (!walk_mailboxes(&walk, &err)) {
 		log_warn("notify", "event=walk error=\"%s\"", err.text);
 	}
 }
 
-/* --- which directories changed --- */
+/* --- which names began --- */
 
-/* Compares a directory's time with the one seen last. One that is not there any more has changed. */
 static bool
-has_changed(struct mount *mount, struct notify_known *known, uint8_t octet, uint32_t mailbox)
+know_one(struct walk *walk, const struct view_mailbox *mailbox)
 {
-	SCOPED(view_mailbox_finish) struct view_mailbox row = {0};
-	uint64_t inode = mount_inode(mount, (struct node){NODE_MAILBOX, octet, mailbox}), seen;
-	struct error err = ERROR_INIT;
+	uint64_t inode = mount_inode(walk->mount, (struct node){NODE_MAILBOX, walk->octet, mailbox->id.value});
 
-	if (!view_mailbox_load(mount_account(mount, octet), (struct mailbox_id){mailbox}, &row, &err)) {
-		inode_map_remove(&known->changed_ns, inode);
-		return true;
-	}
-	if (inode_map_get(&known->changed_ns, inode, &seen) && (int64_t)seen == row.changed_ns) {
-		return false;
-	}
-	inode_map_put(&known->changed_ns, inode, (uint64_t)row.changed_ns);
+	inode_map_put(walk->context, inode, mailbox->uidnext - 1);
 	return true;
 }
 
-/* What was committed after the batch was read may have moved a time that we saw: it would not be noticed next time. */
-static void
-distrust(struct mount *mount, struct notify_known *known, const struct notify_batch *batch)
+bool
+notify_known_begin(struct mount *mount, struct notify_known *known, uint8_t octet, struct error *err)
 {
-	for (size_t i = 0; i < batch->count; i++) {
-		if (batch->items[i].kind == VIEW_MESSAGE) {
-			inode_map_remove(&known->changed_ns,
-				mount_inode(mount, (struct node){NODE_MAILBOX, batch->octet, batch->items[i].mailbox}));
-		}
-	}
+	struct walk walk = {.mount = mount, .octet = octet, .each = know_one, .context = &known->uids};
+
+	return walk_mailboxes(&walk, err);
 }
 
 void
-notify_batch_look(struct mount *mount, struct notify_known *known, struct notify_batch *batch, uint64_t until)
+notify_known_finish(struct notify_known *known)
 {
-	struct error err = ERROR_INIT;
-	uint64_t value, now;
+	inode_map_finish(&known->uids);
+	inode_map_finish(&known->fresh);
+	inode_map_finish(&known->unlisted);
+}
 
-	for (size_t i = 0; i < batch->count; i++) {
-		const struct notify_told *told = &batch->items[i];
+static uint64_t
+inode_of_message(const struct mount *mount, const struct notify_told *told)
+{
+	return mount_inode(mount, (struct node){NODE_MESSAGE, told->octet, (uint32_t)told->number});
+}
 
-		if (told->kind == VIEW_MESSAGE && !inode_map_get(&batch->changed, told->mailbox, &value)) {
-			inode_map_put(
-				&batch->changed, told->mailbox, has_changed(mount, known, batch->octet, told->mailbox));
-		}
+static struct notify_told *
+add_begun(struct notify_batch *batch, const struct notify_told *told)
+{
+	if (batch->begun_count == batch->begun_capacity) {
+		batch->begun = grown(batch->begun, &batch->begun_capacity, sizeof(*batch->begun));
 	}
-	if (!view_modseq(mount_account(mount, batch->octet), &now, &err) || now > until) {
-		distrust(mount, known, batch);
+	batch->begun[batch->begun_count] = *told;
+	return &batch->begun[batch->begun_count++];
+}
+
+struct newcomers {
+	struct mount *mount;
+	struct notify_known *known;
+	struct notify_batch *batch;
+	uint32_t mailbox;
+	uint32_t last_uid;
+};
+
+static bool
+add_newcomer(void *context, const struct view_message *message)
+{
+	struct newcomers *newcomers = context;
+	struct notify_told told = {.octet = newcomers->batch->octet,
+		.kind = VIEW_MESSAGE,
+		.number = message->number.value,
+		.mailbox = newcomers->mailbox,
+		.live = true,
+		.here = message->here};
+
+	told.name = told.leaf = arena_copy(&newcomers->batch->arena, message->name);
+	(void)add_begun(newcomers->batch, &told);
+	inode_map_put(&newcomers->known->fresh, inode_of_message(newcomers->mount, &told), 1);
+	newcomers->last_uid = message->uid;
+	return true;
+}
+
+/* Those that came to a mailbox since it was last looked at: UIDs rise. */
+static bool
+look_at_mailbox(struct mount *mount, struct notify_known *known, struct notify_batch *batch, uint32_t mailbox,
+	struct error *err)
+{
+	uint64_t inode = mount_inode(mount, (struct node){NODE_MAILBOX, batch->octet, mailbox}), last = 0;
+	struct newcomers newcomers = {mount, known, batch, mailbox, 0};
+
+	(void)inode_map_get(&known->uids, inode, &last);
+	newcomers.last_uid = (uint32_t)last;
+	if (!view_list(mount_account(mount, batch->octet), (struct mailbox_id){mailbox}, (uint32_t)last, add_newcomer,
+		    &newcomers, err)) {
+		return err->kind == ERROR_GONE;
+	}
+	inode_map_put(&known->uids, inode, newcomers.last_uid);
+	return true;
+}
+
+/* One that was there already, and has a name only now, or another one. */
+static void
+look_at_message(struct mount *mount, struct notify_known *known, struct notify_batch *batch,
+	const struct notify_told *told, const struct inode_map *ended)
+{
+	uint64_t inode = inode_of_message(mount, told), value;
+	bool was_unlisted = inode_map_get(&known->unlisted, inode, &value);
+
+	if (told->live && told->leaf.length == 0) {
+		inode_map_put(&known->unlisted, inode, 1);
+		return;
+	}
+	inode_map_remove(&known->unlisted, inode);
+	if (told->live && !inode_map_get(&known->fresh, inode, &value) &&
+		(was_unlisted || inode_map_get(ended, inode, &value))) {
+		(void)add_begun(batch, told);
 	}
 }
 
 bool
-notify_batch_is_new(const struct notify_batch *batch, const struct notify_told *told)
+notify_batch_look(struct mount *mount, struct notify_known *known, struct notify_batch *batch, struct error *err)
 {
-	uint64_t changed;
+	struct inode_map looked = {0}, ended = {0};
+	bool done = true;
+	uint64_t value;
 
-	return !inode_map_get(&batch->changed, told->mailbox, &changed) || changed != 0;
+	for (size_t i = 0; i < batch->count; i++) {
+		if (batch->items[i].kind == VIEW_NAME_ENDED) {
+			inode_map_put(&ended, inode_of_message(mount, &batch->items[i]), 1);
+		}
+	}
+	for (size_t i = 0; done && i < batch->count; i++) {
+		const struct notify_told *told = &batch->items[i];
+
+		if (told->kind != VIEW_MESSAGE) {
+			continue;
+		}
+		if (told->live && !inode_map_get(&looked, told->mailbox, &value)) {
+			inode_map_put(&looked, told->mailbox, 1);
+			done = look_at_mailbox(mount, known, batch, told->mailbox, err);
+		}
+		look_at_message(mount, known, batch, told, &ended);
+	}
+	inode_map_finish(&looked);
+	inode_map_finish(&ended);
+	return done;
 }
 
 bool
@@ -218,55 +293,13 @@ void
 notify_batch_finish(struct notify_batch *batch)
 {
 	free(batch->items);
+	free(batch->begun);
 	free(batch->marked);
-	inode_map_finish(&batch->changed);
 	arena_finish(&batch->arena);
 	*batch = (struct notify_batch){0};
 }
 
 /* --- lines of .mailfs/events --- */
-
-static bool
-know_one(struct walk *walk, const struct view_mailbox *mailbox)
-{
-	inode_map_put(walk->context,
-		mount_inode(walk->mount, (struct node){NODE_MAILBOX, walk->octet, mailbox->id.value}),
-		mailbox->uidnext);
-	return true;
-}
-
-bool
-notify_known_messages(
-	struct mount *mount, struct mutex *lock, struct notify_known *known, uint8_t octet, struct error *err)
-{
-	struct inode_map uidnext = {0};
-	struct walk walk = {.mount = mount, .octet = octet, .each = know_one, .context = &uidnext};
-	uint64_t inode, value, older;
-
-	if (!walk_mailboxes(&walk, err)) {
-		inode_map_finish(&uidnext);
-		return false;
-	}
-	mutex_lock(lock);
-	while (inode_map_any(&uidnext, &inode, &value)) {
-		/* who listens already is not told less */
-		if (!known->heard[octet] || !inode_map_get(&known->uidnext, inode, &older)) {
-			inode_map_put(&known->uidnext, inode, value);
-		}
-		inode_map_remove(&uidnext, inode);
-	}
-	known->heard[octet] = true;
-	mutex_unlock(lock);
-	inode_map_finish(&uidnext);
-	return true;
-}
-
-void
-notify_known_finish(struct notify_known *known)
-{
-	inode_map_finish(&known->changed_ns);
-	inode_map_finish(&known->uidnext);
-}
 
 /* The path of a mailbox below its account, with a slash after it. */
 static bool
@@ -295,42 +328,17 @@ ended_name(const struct notify_batch *batch, const struct notify_told *told, enu
 	return NULL;
 }
 
-/* Tells whether a message came to its mailbox after it was last looked at. */
-static bool
-came(struct mount *mount, struct mutex *lock, struct notify_known *known, const struct notify_told *told)
-{
-	SCOPED(view_message_finish) struct view_message message = {0};
-	uint64_t inode = mount_inode(mount, (struct node){NODE_MAILBOX, told->octet, told->mailbox}), below = 0;
-	struct error err = ERROR_INIT;
-	bool is_new;
-
-	if (!view_message_load(mount_account(mount, told->octet), (struct number){told->number}, &message, &err)) {
-		return true;
-	}
-	mutex_lock(lock);
-	(void)inode_map_get(&known->uidnext, inode, &below);
-	is_new = message.uid >= below;
-	if (is_new) {
-		inode_map_put(&known->uidnext, inode, (uint64_t)message.uid + 1);
-	}
-	mutex_unlock(lock);
-	return is_new;
-}
-
 static void
-tell_message(struct mount *mount, struct mutex *lock, struct notify_known *known, const struct notify_batch *batch,
-	const struct notify_told *told)
+tell_message(struct mount *mount, const struct notify_batch *batch, const struct notify_told *told, bool is_new)
 {
 	SCOPED(buf_finish) struct buf path = BUF_INIT, old_path = BUF_INIT;
 	const struct notify_told *ended = ended_name(batch, told, VIEW_NAME_ENDED);
 	struct slice old;
-	bool is_new;
 
 	if (!told->live || told->leaf.length == 0 || !append_mailbox_path(mount, told->octet, told->mailbox, &path)) {
 		return;
 	}
 	buf_append(&path, told->leaf);
-	is_new = came(mount, lock, known, told);
 	if (ended != NULL && append_mailbox_path(mount, ended->octet, ended->mailbox, &old_path)) {
 		buf_append(&old_path, ended->leaf);
 		old = buf_slice(&old_path);
@@ -359,55 +367,69 @@ tell_ended(struct mount *mount, const struct notify_batch *batch, const struct n
 }
 
 static void
-tell_mailbox(struct mount *mount, struct mutex *lock, struct notify_known *known, const struct notify_batch *batch,
-	const struct notify_told *told)
+tell_mailbox(struct mount *mount, const struct notify_batch *batch, const struct notify_told *told, bool is_new)
 {
 	SCOPED(buf_finish) struct buf path = BUF_INIT, old_path = BUF_INIT;
 	const struct notify_told *ended = ended_name(batch, told, VIEW_MAILBOX_ENDED);
-	uint64_t inode = mount_inode(mount, (struct node){NODE_MAILBOX, told->octet, told->mailbox}), below;
-	bool is_new;
+	struct slice old;
 
 	if (!name_mailbox_path(told->name, &path)) {
 		return;
 	}
 	buf_append_octet(&path, '/');
-	mutex_lock(lock);
-	is_new = !inode_map_get(&known->uidnext, inode, &below);
-	if (!told->live) {
-		inode_map_remove(&known->uidnext, inode);
-	} else if (is_new) {
-		inode_map_put(&known->uidnext, inode, 1);
-	}
-	mutex_unlock(lock);
 	if (!told->live) {
 		view_control_tell(mount, told->octet, told->modseq, "delete", buf_slice(&path), NULL);
 	} else if (ended != NULL && name_mailbox_path(ended->name, &old_path)) {
 		buf_append_octet(&old_path, '/');
-		view_control_tell(mount, told->octet, told->modseq, "move", buf_slice(&path),
-			&(struct slice){old_path.data, old_path.length});
+		old = buf_slice(&old_path);
+		view_control_tell(mount, told->octet, told->modseq, "move", buf_slice(&path), &old);
 	} else if (is_new) {
 		view_control_tell(mount, told->octet, told->modseq, "create", buf_slice(&path), NULL);
 	}
 }
 
-void
-notify_batch_tell(struct mount *mount, struct mutex *lock, struct notify_known *known, struct notify_batch *batch)
+/* Brings what is known of a mailbox up to date; true if nothing was. */
+static bool
+note_mailbox(struct mount *mount, struct notify_known *known, const struct notify_told *told)
 {
-	if (!view_control_is_heard(mount, batch->octet)) {
-		return;
+	uint64_t inode = mount_inode(mount, (struct node){NODE_MAILBOX, told->octet, told->mailbox}), last;
+	bool is_new = !inode_map_get(&known->uids, inode, &last);
+
+	if (!told->live) {
+		inode_map_remove(&known->uids, inode);
+	} else if (is_new) {
+		inode_map_put(&known->uids, inode, 0);
 	}
+	return is_new;
+}
+
+void
+notify_batch_tell(struct mount *mount, struct notify_known *known, struct notify_batch *batch)
+{
+	bool heard = view_control_is_heard(mount, batch->octet), is_new;
+	uint64_t value;
+
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct notify_told *told = &batch->items[i];
 
 		switch (told->kind) {
 		case VIEW_MESSAGE:
-			tell_message(mount, lock, known, batch, told);
+			is_new = inode_map_get(&known->fresh, inode_of_message(mount, told), &value);
+			inode_map_remove(&known->fresh, inode_of_message(mount, told));
+			if (heard) {
+				tell_message(mount, batch, told, is_new);
+			}
 			break;
 		case VIEW_NAME_ENDED:
-			tell_ended(mount, batch, told);
+			if (heard) {
+				tell_ended(mount, batch, told);
+			}
 			break;
 		case VIEW_MAILBOX:
-			tell_mailbox(mount, lock, known, batch, told);
+			is_new = note_mailbox(mount, known, told);
+			if (heard) {
+				tell_mailbox(mount, batch, told, is_new);
+			}
 			break;
 		case VIEW_RESET:
 			view_control_tell(mount, told->octet, told->modseq, "lost", (struct slice){0}, NULL);

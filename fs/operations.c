@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "fs/dir.h"
+#include "fs/extended.h"
 #include "fs/file.h"
 #include "fs/handle.h"
 #include "fs/mount_internal.h"
@@ -129,19 +130,22 @@ begin_change(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char 
 	return false;
 }
 
-static void
-tell_own(struct mount *mount, struct node dir, const char *name, struct node what, bool live)
+/* Announces what is done to one name; `number` 0: it begins. */
+static uint64_t
+begin_own(struct mount *mount, struct node dir, const char *name, uint32_t number)
 {
-	notify_own(mount->notify, dir.account,
-		&(struct notify_own){mount_inode(mount, dir), slice_of(name), what.number, live, .dir_known = true}, 1);
+	return notify_own_begin(mount->notify, dir.account,
+		&(struct notify_own){
+			mount_inode(mount, dir), slice_of(name), number, .live = number == 0, .dir_known = true},
+		1);
 }
 
 static void
-answer_made(struct mount *mount, fuse_req_t req, struct node dir, const char *name, bool made,
-	const struct entry *entry, const struct error *err)
+answer_made(struct mount *mount, fuse_req_t req, uint64_t own, bool made, const struct entry *entry,
+	const struct error *err)
 {
+	notify_own_end(mount->notify, own, made, made ? entry->node.number : 0);
 	if (made) {
-		tell_own(mount, dir, name, entry->node, true);
 		reply_entry(req, entry);
 	} else {
 		reply_error(req, err);
@@ -155,15 +159,17 @@ do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct error err = ERROR_INIT;
 	struct entry entry;
 	struct node dir;
+	uint64_t own;
 	bool made;
 
 	if (!begin_change(mount, req, parent, name, &dir)) {
 		return;
 	}
+	own = begin_own(mount, dir, name, 0);
 	made = dir.kind == NODE_MAILBOX && name[0] != '.'
 		       ? view_mail_mkdir(mount, dir, slice_of(name), &entry, &err)
 		       : plain_make(mount, dir, slice_of(name), PLAIN_DIRECTORY, mode, NULL, &entry, &err);
-	answer_made(mount, req, dir, name, made, &entry, &err);
+	answer_made(mount, req, own, made, &entry, &err);
 }
 
 static void
@@ -173,6 +179,8 @@ do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *na
 	struct error err = ERROR_INIT;
 	struct entry entry;
 	struct node dir;
+	uint64_t own;
+	bool made;
 
 	if (!begin_change(mount, req, parent, name, &dir)) {
 		return;
@@ -181,8 +189,9 @@ do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *na
 		reply_errno(req, EPERM);
 		return;
 	}
-	answer_made(mount, req, dir, name,
-		plain_make(mount, dir, slice_of(name), PLAIN_SYMLINK, 0777, target, &entry, &err), &entry, &err);
+	own = begin_own(mount, dir, name, 0);
+	made = plain_make(mount, dir, slice_of(name), PLAIN_SYMLINK, 0777, target, &entry, &err);
+	answer_made(mount, req, own, made, &entry, &err);
 }
 
 static void
@@ -259,9 +268,12 @@ answer_removal(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const cha
 	if (!begin_change(mount, req, parent, name, &dir)) {
 		return;
 	}
-	done = dir_lookup(mount, dir, name, &entry, &passing, &err) && remove(mount, dir, name, &entry, &err);
+	done = dir_lookup(mount, dir, name, &entry, &passing, &err);
 	if (done) {
-		tell_own(mount, dir, name, entry.node, false);
+		uint64_t own = begin_own(mount, dir, name, entry.node.number);
+
+		done = remove(mount, dir, name, &entry, &err);
+		notify_own_end(mount->notify, own, done, 0);
 	}
 	reply_result(req, done, &err);
 }
@@ -367,47 +379,25 @@ do_poll(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *info, struct fu
 static void
 do_getxattr(fuse_req_t req, fuse_ino_t inode, const char *name, size_t size)
 {
-	struct mount *mount = begin(req, FUSE_GETXATTR);
-	SCOPED(buf_finish) struct buf value = BUF_INIT;
-	struct error err = ERROR_INIT;
-
-	if (attr_get_extended(mount, inode, name, &value, &err)) {
-		reply_extended(req, buf_slice(&value), size);
-	} else {
-		reply_error(req, &err);
-	}
+	extended_answer_get(begin(req, FUSE_GETXATTR), req, inode, name, size);
 }
 
 static void
 do_listxattr(fuse_req_t req, fuse_ino_t inode, size_t size)
 {
-	struct mount *mount = begin(req, FUSE_LISTXATTR);
-	SCOPED(buf_finish) struct buf names = BUF_INIT;
-	struct error err = ERROR_INIT;
-
-	if (attr_list_extended(mount, inode, &names, &err)) {
-		reply_extended(req, buf_slice(&names), size);
-	} else {
-		reply_error(req, &err);
-	}
+	extended_answer_list(begin(req, FUSE_LISTXATTR), req, inode, size);
 }
 
 static void
 do_setxattr(fuse_req_t req, fuse_ino_t inode, const char *name, const char *value, size_t size, int flags)
 {
-	struct mount *mount = begin(req, FUSE_SETXATTR);
-	struct error err = ERROR_INIT;
-
-	reply_result(req, attr_set_extended(mount, inode, name, slice_make(value, size), flags, &err), &err);
+	extended_answer_set(begin(req, FUSE_SETXATTR), req, inode, name, slice_make(value, size), flags);
 }
 
 static void
 do_removexattr(fuse_req_t req, fuse_ino_t inode, const char *name)
 {
-	struct mount *mount = begin(req, FUSE_REMOVEXATTR);
-	struct error err = ERROR_INIT;
-
-	reply_result(req, attr_set_extended(mount, inode, name, (struct slice){0}, 0, &err), &err);
+	extended_answer_set(begin(req, FUSE_REMOVEXATTR), req, inode, name, (struct slice){0}, 0);
 }
 
 static void

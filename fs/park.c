@@ -18,15 +18,17 @@ struct park_wait {
 	fuse_req_t req;
 	park_answer *answer;
 	void *context;
-	struct account *account; /* NULL: waits for park_wake */
-	uint64_t ticket;         /* of view_body_request */
-	bool called;             /* under lock: the engine called back */
-	bool ended;              /* under lock: `end` tells how */
-	bool answered;           /* under lock: its request is gone; the engine's callback is awaited */
-	enum park_end end;       /* under lock */
-	bool failed;             /* under lock: `error` tells why */
-	struct error error;      /* under lock */
-	int64_t deadline_ms;     /* monotonic */
+	struct account *account; /* waits for the body of `number`; or NULL */
+	struct number number;
+	uint64_t inode;      /* waits for park_wake_inode; or 0 */
+	uint64_t ticket;     /* of view_body_request */
+	bool called;         /* under lock: the engine called back */
+	bool ended;          /* under lock: `end` tells how */
+	bool answered;       /* under lock: its request is gone; the engine's callback is awaited */
+	enum park_end end;   /* under lock */
+	bool failed;         /* under lock: `error` tells why */
+	struct error error;  /* under lock */
+	int64_t deadline_ms; /* monotonic */
 };
 
 struct park {
@@ -122,6 +124,7 @@ park_for_body(struct park *park, fuse_req_t req, struct account *account, struct
 	uint64_t ticket = 0;
 
 	wait->account = account;
+	wait->number = number;
 	wait->deadline_ms = park_now_ms() + timeout_ms;
 	if (!view_body_request(account, number, body_came, wait, &ticket, err)) {
 		free(wait);
@@ -143,6 +146,43 @@ park_for_wake(struct park *park, fuse_req_t req, park_answer *answer, void *cont
 	fuse_req_interrupt_func(req, interrupted, wait);
 	add(park, wait);
 	return wait;
+}
+
+void
+park_for_inode(
+	struct park *park, fuse_req_t req, uint64_t inode, int64_t timeout_ms, park_answer *answer, void *context)
+{
+	struct park_wait *wait = new_wait(park, req, answer, context);
+
+	wait->called = true;
+	wait->inode = inode;
+	wait->deadline_ms = park_now_ms() + timeout_ms;
+	fuse_req_interrupt_func(req, interrupted, wait);
+	add(park, wait);
+}
+
+void
+park_wake_inode(struct park *park, uint64_t inode)
+{
+	mutex_lock(&park->lock);
+	for (struct park_wait *wait = park->waits; wait != NULL; wait = wait->next) {
+		if (wait->inode == inode) {
+			end_locked(wait, PARK_READY);
+		}
+	}
+	mutex_unlock(&park->lock);
+}
+
+void
+park_body_here(struct park *park, const struct account *account, struct number number)
+{
+	mutex_lock(&park->lock);
+	for (struct park_wait *wait = park->waits; wait != NULL; wait = wait->next) {
+		if (wait->account == account && wait->number.value == number.value) {
+			end_locked(wait, PARK_READY);
+		}
+	}
+	mutex_unlock(&park->lock);
 }
 
 void

@@ -32,6 +32,12 @@ void park_destroy(struct park **park);
 /* Waits for the body of a message, at most timeout_ms. False with err filled when it is refused at once (ERROR_UNREACHABLE); then `answer` is not called. */
 bool park_for_body(struct park *park, fuse_req_t req, struct account *account, struct number number, int64_t timeout_ms,
 	park_answer *answer, void *context, struct error *err) MUST_CHECK;
+/* The body of a message is here, by whoever's doing: opens that wait for it need not wait for the engine's word. */
+void park_body_here(struct park *park, const struct account *account, struct number number);
+/* Waits until park_wake_inode for that inode, at most timeout_ms. */
+void park_for_inode(
+	struct park *park, fuse_req_t req, uint64_t inode, int64_t timeout_ms, park_answer *answer, void *context);
+void park_wake_inode(struct park *park, uint64_t inode);
 /* Waits until park_wake, without end. The wait is the caller's to wake once, before its `answer` ran; `answer` is where it learns that it did. */
 struct park_wait *park_for_wake(struct park *park, fuse_req_t req, park_answer *answer, void *context);
 void park_wake(struct park *park, struct park_wait *wait);

@@ -190,9 +190,9 @@ look_up(struct mount *mount, struct renaming *renaming, bool noreplace, bool *ou
 	return true;
 }
 
-/* The kernel saw it: what the feed will say of these names needs no invalidation. What a delivery makes has another inode. */
-static void
-tell_own(struct mount *mount, const struct renaming *renaming)
+/* Announces it: the kernel sees it done. What a delivery makes has another inode, which the kernel is to look up. */
+static uint64_t
+begin_own(struct mount *mount, const struct renaming *renaming)
 {
 	uint64_t from = mount_inode(mount, renaming->from_dir), to = mount_inode(mount, renaming->to_dir);
 	struct notify_own owns[] = {
@@ -201,13 +201,14 @@ tell_own(struct mount *mount, const struct renaming *renaming)
 		{to, renaming->to_name, renaming->target.node.number, false, .dir_known = true},
 	};
 
-	notify_own(mount->notify, renaming->from_dir.account, owns, renaming->replaces ? 3 : 2);
+	return notify_own_begin(mount->notify, renaming->from_dir.account, owns, renaming->replaces ? 3 : 2);
 }
 
 static bool
 rename_both(struct mount *mount, struct renaming *renaming, bool noreplace, struct error *err)
 {
-	bool same = false;
+	bool same = false, done;
+	uint64_t own;
 
 	if (renaming->from_dir.account != renaming->to_dir.account) {
 		return error_errno(err, EXDEV, "another account");
@@ -224,10 +225,12 @@ rename_both(struct mount *mount, struct renaming *renaming, bool noreplace, stru
 	if (same) {
 		return true;
 	}
-	if (!carry_out(mount, renaming, err)) {
+	own = begin_own(mount, renaming);
+	done = carry_out(mount, renaming, err);
+	notify_own_end(mount->notify, own, done, 0);
+	if (!done) {
 		return false;
 	}
-	tell_own(mount, renaming);
 	dir_touch_own(mount, renaming->from_dir);
 	dir_touch_own(mount, renaming->to_dir);
 	return true;

@@ -28,10 +28,39 @@ _Static_assert(ARRAY_LENGTH(errnos) == ERROR_KIND_COUNT, "every kind has an errn
 
 #define ERRNO_MAX 511 /* beyond it the kernel takes an answer for a broken one */
 
+/* The kinds whose errno says more to a program than the kind does. What went wrong on the way to a server is the kind's alone. */
+static bool
+errno_counts(enum error_kind kind)
+{
+	switch (kind) {
+	case ERROR_RETRY:
+	case ERROR_GONE:
+	case ERROR_EXISTS:
+	case ERROR_REFUSED:
+	case ERROR_INVALID:
+	case ERROR_SPACE:
+	case ERROR_SYSTEM:
+		return true;
+	case ERROR_NONE:
+	case ERROR_UNREACHABLE:
+	case ERROR_THROTTLED:
+	case ERROR_CREDENTIALS:
+	case ERROR_TRUST:
+	case ERROR_CONFIG:
+	case ERROR_ITEM:
+	case ERROR_DAMAGED:
+	case ERROR_CANCELLED:
+	case ERROR_FATAL:
+	case ERROR_KIND_COUNT:
+		break;
+	}
+	return false;
+}
+
 int
 reply_errno_of(const struct error *error)
 {
-	if (error->kind != ERROR_NONE && error->sys_errno > 0 && error->sys_errno <= ERRNO_MAX) {
+	if (errno_counts(error->kind) && error->sys_errno > 0 && error->sys_errno <= ERRNO_MAX) {
 		return error->sys_errno;
 	}
 	return errnos[error->kind];

@@ -11,7 +11,6 @@
 #include "fs/handle.h"
 #include "fs/mount_internal.h"
 #include "fs/name.h"
-#include "fs/notify.h"
 #include "fs/park.h"
 #include "fs/plain.h"
 
@@ -290,7 +289,7 @@ open_events(struct mount *mount, uint8_t octet, struct control_reader **out, str
 	struct control_reader *reader;
 	uint64_t since;
 
-	if (!view_modseq(mount_account(mount, octet), &since, err) || !notify_listen(mount->notify, octet, err)) {
+	if (!view_modseq(mount_account(mount, octet), &since, err)) {
 		return false;
 	}
 	reader = calloc(1, sizeof(*reader));
