@@ -6,19 +6,15 @@
 
 #include "engine/base/buf.h"
 
-#define NAME_BYTES_MAX 255    /* the kernel passes longer ones on; we answer ENAMETOOLONG */
-#define NAME_HEAD_MAX  65536u /* octets of a file in which name_score looks */
-#define NAME_SCORE_MIN 2      /* header fields that make a message of a file with any other name */
+#define NAME_BYTES_MAX 255 /* the kernel passes longer ones on; we answer ENAMETOOLONG */
 
 enum name_class {
 	NAME_MESSAGE, /* X.eml */
 	NAME_LOCAL,   /* what editors and tools leave beside a file: a leading dot, a trailing ~, 4913, #x# */
-	NAME_OTHER,   /* local at first; a message if it rests and looks like one */
+	NAME_OTHER,   /* local at first; a message if it rests and looks like one (the engine looks) */
 };
 
 enum name_class name_classify(struct slice name);
-/* How many of From, To, Date, Subject, Message-ID and Received the header at the beginning of a file has, each counted once. */
-unsigned name_score(struct slice head);
 /* Appends the whole name of the mailbox that a directory called `file` in mailbox `parent` ("" for the top) stands for; false if none can. */
 bool name_of_mailbox(struct slice parent, struct slice file, struct buf *out) MUST_CHECK;
 /* Appends the path of a mailbox below its account's directory, from its whole name; false if a level has no file name. */
