@@ -483,6 +483,12 @@ db_changes(const struct db *db)
 }
 
 uint64_t
+db_changes_total(const struct db *db)
+{
+	return (uint64_t)sqlite3_total_changes64(db->native);
+}
+
+uint64_t
 db_last_rowid(const struct db *db)
 {
 	return (uint64_t)sqlite3_last_insert_rowid(db->native);

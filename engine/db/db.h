@@ -92,6 +92,7 @@ bool db_is_null(const struct db_statement *statement, int column);
 
 /* Rows that the last insert, update or delete touched, and the last inserted rowid. */
 uint64_t db_changes(const struct db *db);
+uint64_t db_changes_total(const struct db *db); /* since it was opened */
 uint64_t db_last_rowid(const struct db *db);
 
 /* --- upkeep --- */

@@ -151,9 +151,14 @@ change_each(struct store_txn *txn, struct modseq since, size_t limit,
 	if (!store_meta_get_u64(txn, "purged", &purged, err)) {
 		return false;
 	}
-	if (since.value < purged) {
+	uint64_t lost = store_lost_modseq(store_of(txn));
+
+	if (since.value < purged || since.value < lost) {
 		struct change reset = {.kind = CHANGE_RESET, .modseq = store_modseq(txn)};
 
+		if (reset.modseq.value < lost) {
+			reset.modseq.value = lost;
+		}
 		*out_until = reset.modseq;
 		(void)each(context, &reset);
 		return true;

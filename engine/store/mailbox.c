@@ -51,6 +51,7 @@ read_row(struct store_txn *txn, const struct db_statement *row)
 	if (counters != NULL) { /* this transaction knows better */
 		mailbox.uidnext = counters->uidnext;
 		mailbox.messages = counters->messages;
+		mailbox.changed_ns = counters->changed_ns;
 	}
 	return mailbox;
 }

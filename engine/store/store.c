@@ -296,6 +296,7 @@ destroy(struct store *store)
 	mutex_finish(&store->readers_lock);
 	mutex_finish(&store->upkeep_lock);
 	free(store->write.mailboxes);
+	free(store->undo.mailboxes);
 	free(store->database_path);
 	free(store);
 }
@@ -344,6 +345,7 @@ store_close(struct store **pointer)
 		return;
 	}
 	store_set_listener(store, NULL, NULL);
+	store_group_settle(store);
 	renew_epoch(store);
 	if (!store_sync(store, &err)) {
 		log_error("store", "event=sync-at-close-failed reason=\"%s\"", err.text);

@@ -35,11 +35,17 @@ struct io *store_io(struct store *store);
 struct io_dir *store_dir(struct store *store);
 
 bool store_read_begin(struct store *store, struct store_txn **out, struct error *err) MUST_CHECK;
-/* Ends it; accepts NULL inside. */
+/* The same for a moment: a lookup, a stat, a part of a listing. It also sees brief writes of this process that are not committed yet, without making them
+ * wait for their commit, but may keep its writers waiting. Nothing else of the store may be begun by the same thread before it ends, but another look. */
+bool store_look_begin(struct store *store, struct store_txn **out, struct error *err) MUST_CHECK;
+/* Ends either; accepts NULL inside. */
 void store_read_end(struct store_txn **txn);
 
 bool store_write_begin(struct store *store, enum store_priority priority, struct store_txn **out, struct error *err)
 	MUST_CHECK;
+/* The same for one lazy change of the mount: a rename, a move, an expunge, flags. Several of them share a commit, so each costs a tenth of one. In it
+ * only one changing function may be called, and when that fails the write is to be rolled back. */
+bool store_write_begin_brief(struct store *store, struct store_txn **out, struct error *err) MUST_CHECK;
 /* Ends it either way; on failure everything is rolled back. Notes the last modseq in `wake` and calls the listener. */
 bool store_write_commit(struct store_txn **txn, enum store_durability durability, struct error *err) MUST_CHECK;
 /* Rolls back; accepts NULL inside, so it serves SCOPED. */

@@ -60,6 +60,9 @@ bool store_touch(struct store_txn *txn, struct mailbox_id mailbox, struct error 
 void store_note_given(struct store_txn *txn, struct slice name);
 bool store_may_meet_given(const struct store_txn *txn, struct number number);
 
+/* A reader of the feed below this lists anew, whatever the database says: changes were lost (store_group.c). */
+uint64_t store_lost_modseq(struct store *store);
+
 /* A directory's next time: never back, and by a whole second while the clock is behind it. */
 int64_t store_next_changed_ns(struct store_txn *txn, int64_t last_ns);
 

@@ -55,15 +55,38 @@ checkpoint(struct store *store, enum db_checkpoint mode, uint64_t *out_left, str
 	return done;
 }
 
+/* Keeps all writers away, of this process and others. */
+static bool
+take_all(struct store *store, struct error *err)
+{
+	uint64_t commit;
+
+	store_turn_take(store, STORE_ENGINE);
+	if (atomic_load(&store->group_open) && !store_group_close_in_turn(store, &commit, err)) {
+		error_clear(err); /* the next sync tells it */
+	}
+	if (!store_writer_lock(store, err)) {
+		store_turn_give(store);
+		return false;
+	}
+	return true;
+}
+
+static void
+give_all(struct store *store)
+{
+	store_writer_unlock(store);
+	store_turn_give(store);
+}
+
 /* Copies everything and empties the log, against readers that may be in the way for a moment. Nobody writes meanwhile. */
 static bool
 cut_log(struct store *store, unsigned tries, struct error *err)
 {
+	bool mine = store_turn_is_mine(store); /* the first commit of a process is synced with the turn */
 	uint64_t left;
 
-	store_turn_take(store, STORE_ENGINE);
-	if (!store_writer_lock(store, err)) {
-		store_turn_give(store);
+	if (!mine && !take_all(store, err)) {
 		return false;
 	}
 	bool done = checkpoint(store, DB_CHECKPOINT_TRUNCATE, &left, err);
@@ -75,8 +98,9 @@ cut_log(struct store *store, unsigned tries, struct error *err)
 	if (done) {
 		atomic_store(&store->log_pages, 0);
 	}
-	store_writer_unlock(store);
-	store_turn_give(store);
+	if (!mine) {
+		give_all(store);
+	}
 	return done;
 }
 
@@ -145,6 +169,7 @@ store_sync(struct store *store, struct error *err)
 {
 	uint64_t woken = 0;
 
+	store_group_settle(store);
 	(void)store_wake_read(store, &woken);
 	mutex_lock(&store->lock);
 	if (woken != store->wake_at_sync && store->durable == store->committed) {
@@ -153,7 +178,7 @@ store_sync(struct store *store, struct error *err)
 	uint64_t commit = store->committed;
 
 	mutex_unlock(&store->lock);
-	return store_log_sync(store, commit, err);
+	return store_log_sync(store, commit, err) && store_group_tell_loss(store, err);
 }
 
 /* Copies the little that is left while nobody writes: the next writer begins the log anew, in the room that it has on the disk already. */
@@ -162,9 +187,7 @@ finish_checkpoint(struct store *store, struct error *err)
 {
 	uint64_t left = 1;
 
-	store_turn_take(store, STORE_ENGINE);
-	if (!store_writer_lock(store, err)) {
-		store_turn_give(store);
+	if (!take_all(store, err)) {
 		return false;
 	}
 	bool done = checkpoint(store, DB_CHECKPOINT_PASSIVE, &left, err);
@@ -172,8 +195,7 @@ finish_checkpoint(struct store *store, struct error *err)
 	if (done && left == 0) {
 		atomic_store(&store->log_pages, 0);
 	}
-	store_writer_unlock(store);
-	store_turn_give(store);
+	give_all(store);
 	return done;
 }
 

@@ -2,7 +2,10 @@
  *
  *   store.c         open, close, meta
  *   store_marks.c   the files `marks` and `<store>.id` (S6)
- *   store_txn.c     snapshots, the queue of writers, commits, counters (S8)
+ *   store_read.c    snapshots
+ *   store_txn.c     the queue of writers, between threads and between processes; commits (S8)
+ *   store_group.c   brief writes that share a commit
+ *   store_counters.c  what a transaction knows by heart
  *   store_log.c     making commits durable, and checkpoints
  *   store_thread.c  the store's thread: rides lazy commits to the disk, hears `wake`, checkpoints
  *   store_sweep.c   bodies nobody needs, old tombstones;  store_audit.c  what must agree
@@ -40,7 +43,8 @@ struct store_txn {
 	struct db *db;
 	struct store_txn *next_idle; /* of a reader */
 	bool write;
-	bool lazy; /* how it is committed */
+	bool brief; /* may be left in the group */
+	bool lazy;  /* how it is committed */
 	enum store_priority priority;
 	int64_t began_ms;
 	int64_t wall_ns;     /* 0: not asked for yet */
@@ -55,6 +59,14 @@ struct store_txn {
 	size_t mailboxes_count, mailboxes_capacity;
 };
 
+/* What a brief write has to put back if it fails before it touched a row. */
+struct store_undo {
+	uint64_t changes; /* rows that the connection had changed */
+	uint64_t modseq, number, given;
+	struct store_counters *mailboxes;
+	size_t count, capacity;
+};
+
 struct store {
 	struct io *io;
 	struct io_dir *dir;
@@ -67,6 +79,18 @@ struct store {
 	struct store_txn write;           /* turn: the running write */
 	struct store_marks marks;         /* turn: as last read or written */
 	bool epoch_renewed;               /* turn: by this process (S6) */
+
+	atomic_bool group_open;      /* set with the turn: `write` holds brief writes that are not committed */
+	atomic_llong group_since_ms; /* set with the turn */
+	unsigned group_writes;       /* turn */
+	struct store_undo undo;      /* turn */
+	struct store_txn look;       /* turn: somebody looks into the group */
+	unsigned look_depth;         /* turn */
+	atomic_ullong lost_modseq;   /* a group was lost: a reader of the feed below this lists anew */
+	atomic_ullong lost_number;
+	atomic_bool loss_untold; /* to the listener */
+	struct error lost;       /* under lock: for the next sync to tell */
+
 	int wake_fd;
 	int log_fd;
 
@@ -125,7 +149,23 @@ bool store_marks_known_id(
 bool store_marks_make_known(struct io *io, const char *path, const uint8_t id[STORE_ID_BYTES], struct error *err)
 	MUST_CHECK;
 
+/* --- store_group.c --- */
+#define STORE_GROUP_MS 10
+/* Ends a brief write by leaving it in the group; gives the turn. */
+bool store_group_keep(struct store_txn *txn, struct error *err) MUST_CHECK;
+/* Ends a brief write that failed, in an open group; gives the turn. */
+void store_group_undo(struct store_txn *txn);
+/* Commits the group, if one is open. Whoever has the turn keeps it, and nothing happens. */
+void store_group_settle(struct store *store);
+/* The same with the turn, which stays with the caller; the lock between processes is given. On failure the group is lost. */
+bool store_group_close_in_turn(struct store *store, uint64_t *out_commit, struct error *err) MUST_CHECK;
+/* When the thread is to settle it; INT64_MAX: there is none. */
+int64_t store_group_due_ms(struct store *store);
+/* False, once, after a group was lost. */
+bool store_group_tell_loss(struct store *store, struct error *err) MUST_CHECK;
+
 /* --- store_txn.c --- */
+bool store_turn_is_mine(struct store *store);
 void store_turn_take(struct store *store, enum store_priority priority);
 void store_turn_give(struct store *store);
 /* The lock between processes, with the turn. */
@@ -135,9 +175,16 @@ bool store_write_begin_in_turn(
 	struct store *store, enum store_priority priority, struct store_txn **out, struct error *err) MUST_CHECK;
 /* Writes the counters and commits; the turn and the lock between processes stay with the caller. On failure it is rolled back. */
 bool store_commit_in_turn(struct store_txn *txn, uint64_t *out_commit, struct error *err) MUST_CHECK;
+/* --- store_counters.c --- */
+/* Writes what has changed into the rows. */
+bool store_write_counters(struct store_txn *txn, struct error *err) MUST_CHECK;
 /* Reads the store's counters, once per transaction. */
 bool store_load_counters(struct store_txn *txn, struct error *err) MUST_CHECK;
+
+/* --- store_read.c --- */
 void store_readers_close(struct store *store);
+
+/* --- store.c --- */
 /* Tells the listener, unless it knows of `modseq`. No lock may be held. */
 void store_announce(struct store *store, uint64_t modseq);
 bool store_wake_read(struct store *store, uint64_t *out_modseq);

@@ -117,8 +117,18 @@ run(void *context)
 		if (store_log_is_due(atomic_load(&store->log_pages)) && next_checkpoint_ms < due_ms) {
 			due_ms = next_checkpoint_ms;
 		}
+		if (store_group_due_ms(store) < due_ms) {
+			due_ms = store_group_due_ms(store);
+		}
 		wait_until(store, due_ms, &heard_ms);
 		int64_t now_ms = io_now_ms(store->io);
+
+		if (store_group_due_ms(store) <= now_ms) {
+			store_group_settle(store);
+		}
+		if (atomic_exchange(&store->loss_untold, false)) {
+			store_announce(store, store_lost_modseq(store));
+		}
 
 		if (lazy_due_ms(store) <= now_ms && now_ms >= not_before_ms) {
 			not_before_ms = flush(store) ? 0 : now_ms + RETRY_MS;

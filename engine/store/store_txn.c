@@ -1,17 +1,14 @@
-/* Snapshots, the queue of writers, and commits (S8). */
+/* The queue of writers, within the process and between processes, and commits (S8). */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "engine/base/log.h"
-#include "engine/mail/message_id32.h"
 #include "engine/store/store_parts.h"
 
-#define READERS_KEPT     8u /* idle connections */
-#define READER_CACHE_KIB 512u
-#define YIELD_MS         5 /* a long write goes on at least so long */
-#define YIELD_ALWAYS_MS  50
-#define LOCK_STEP_MS     2 /* between processes: how long one try lasts */
-#define LOCK_TRIES       5000
+#define YIELD_MS        5 /* a long write goes on at least so long */
+#define YIELD_ALWAYS_MS 50
+#define LOCK_STEP_MS    2 /* between processes: how long one try lasts */
+#define LOCK_TRIES      5000
 
 /* Octets of locks/writer: who writes holds the first; who waits for it holds the second, one at a time, so that nobody who comes later, or comes back, gets
  * it first, and the holder sees that somebody waits. */
@@ -25,6 +22,16 @@ my_turn_locked(const struct store *store, enum store_priority priority, uint64_t
 {
 	return !store->turn_taken && store->served[priority] == ticket &&
 	       (priority == STORE_MOUNT || store->tickets[STORE_MOUNT] == store->served[STORE_MOUNT]);
+}
+
+bool
+store_turn_is_mine(struct store *store)
+{
+	mutex_lock(&store->lock);
+	bool mine = store->turn_taken && pthread_equal(store->turn_thread, pthread_self()) != 0;
+
+	mutex_unlock(&store->lock);
+	return mine;
 }
 
 void
@@ -106,107 +113,6 @@ another_process_waits(struct store *store)
 	return false;
 }
 
-/* --- reading --- */
-
-static struct store_txn *
-take_idle(struct store *store)
-{
-	mutex_lock(&store->readers_lock);
-	struct store_txn *txn = store->idle;
-
-	if (txn != NULL) {
-		store->idle = txn->next_idle;
-		store->idle_count--;
-	}
-	store->open_readers++;
-	mutex_unlock(&store->readers_lock);
-	return txn;
-}
-
-static void
-free_reader(struct store_txn *txn)
-{
-	db_close(&txn->db);
-	free(txn->mailboxes);
-	free(txn);
-}
-
-static void
-give_back(struct store *store, struct store_txn *txn)
-{
-	mutex_lock(&store->readers_lock);
-	store->open_readers--;
-	bool keep = txn != NULL && store->idle_count < READERS_KEPT;
-
-	if (keep) {
-		txn->next_idle = store->idle;
-		store->idle = txn;
-		store->idle_count++;
-	}
-	mutex_unlock(&store->readers_lock);
-	if (!keep && txn != NULL) {
-		free_reader(txn);
-	}
-}
-
-bool
-store_read_begin(struct store *store, struct store_txn **out, struct error *err)
-{
-	struct store_txn *txn = take_idle(store);
-
-	if (txn == NULL) {
-		struct db_options options = {.cache_kib = READER_CACHE_KIB};
-
-		txn = calloc(1, sizeof(*txn));
-		if (txn == NULL) {
-			abort();
-		}
-		if (!db_open(store->database_path, &options, &txn->db, err)) {
-			free(txn);
-			give_back(store, NULL);
-			return false;
-		}
-	}
-	txn->store = store;
-	txn->counters_known = false;
-	txn->wall_ns = 0;
-	if (!db_begin_read(txn->db, err)) {
-		free_reader(txn);
-		give_back(store, NULL);
-		return false;
-	}
-	*out = txn;
-	return true;
-}
-
-void
-store_read_end(struct store_txn **txn)
-{
-	if (txn == NULL || *txn == NULL) {
-		return;
-	}
-	assert(!(*txn)->write);
-	db_rollback((*txn)->db);
-	give_back((*txn)->store, *txn);
-	*txn = NULL;
-}
-
-void
-store_readers_close(struct store *store)
-{
-	mutex_lock(&store->readers_lock);
-	assert(store->open_readers == 0); /* else a read was not ended */
-	struct store_txn *txn = store->idle;
-
-	store->idle = NULL;
-	store->idle_count = 0;
-	mutex_unlock(&store->readers_lock);
-	for (struct store_txn *next; txn != NULL; txn = next) {
-		next = txn->next_idle;
-		free_reader(txn);
-	}
-}
-
 /* --- writing --- */
 
 bool
@@ -224,6 +130,7 @@ store_write_begin_in_turn(struct store *store, enum store_priority priority, str
 	txn->store = store;
 	txn->db = store->writer;
 	txn->write = true;
+	txn->brief = false;
 	txn->priority = priority;
 	txn->began_ms = io_now_ms(store->io);
 	txn->wall_ns = 0;
@@ -242,7 +149,13 @@ store_write_begin_in_turn(struct store *store, enum store_priority priority, str
 bool
 store_write_begin(struct store *store, enum store_priority priority, struct store_txn **out, struct error *err)
 {
+	uint64_t commit;
+	struct error told; /* to the next sync */
+
 	store_turn_take(store, priority);
+	if (atomic_load(&store->group_open) && !store_group_close_in_turn(store, &commit, &told)) {
+		log_debug("store", "event=group-lost-before-write");
+	}
 	if (!store_write_begin_in_turn(store, priority, out, err)) {
 		store_turn_give(store);
 		return error_wrap(err, "beginning to write to the store");
@@ -261,51 +174,6 @@ store_write_should_yield(struct store_txn *txn)
 		return false;
 	}
 	return elapsed_ms >= YIELD_ALWAYS_MS || atomic_load(&store->mount_waits) > 0 || another_process_waits(store);
-}
-
-int64_t
-store_next_changed_ns(struct store_txn *txn, int64_t last_ns)
-{
-	int64_t now_ns = io_wall_ns(txn->store->io);
-
-	return now_ns > last_ns ? now_ns : last_ns + 1000000000;
-}
-
-static bool
-write_mailbox(struct store_txn *txn, struct store_counters *counters, struct error *err)
-{
-	SCOPED(db_end) struct db_statement *update = NULL;
-
-	if (counters->changed) {
-		counters->changed_ns = store_next_changed_ns(txn, counters->changed_ns);
-	}
-	if (!store_prepare_write(
-		    txn, "UPDATE mailbox SET uidnext = ?, messages = ?, changed_ns = ? WHERE id = ?", &update, err)) {
-		return false;
-	}
-	db_bind_u64(update, 1, counters->uidnext);
-	db_bind_u64(update, 2, counters->messages);
-	db_bind_i64(update, 3, counters->changed_ns);
-	db_bind_u64(update, 4, counters->mailbox.value);
-	return db_run(update, err);
-}
-
-static bool
-write_counters(struct store_txn *txn, struct error *err)
-{
-	for (size_t i = 0; i < txn->mailboxes_count; i++) {
-		struct store_counters *counters = &txn->mailboxes[i];
-
-		if ((counters->dirty || counters->changed) && !write_mailbox(txn, counters, err)) {
-			return false;
-		}
-	}
-	if (!txn->counters_known) {
-		return true;
-	}
-	return (txn->modseq == txn->modseq_before || store_meta_set_u64(txn, "modseq", txn->modseq, err)) &&
-	       (txn->number == txn->number_before || store_meta_set_u64(txn, "number", txn->number, err)) &&
-	       (txn->given == txn->given_before || store_meta_set_u64(txn, "given", txn->given, err));
 }
 
 static void
@@ -335,7 +203,7 @@ store_commit_in_turn(struct store_txn *txn, uint64_t *out_commit, struct error *
 		db_rollback(txn->db);
 		return false;
 	}
-	if (!write_counters(txn, err)) {
+	if (!store_write_counters(txn, err)) {
 		db_rollback(txn->db);
 		return false;
 	}
@@ -371,6 +239,22 @@ commit_first(struct store_txn *txn, uint64_t *out_commit, struct error *err)
 	return true;
 }
 
+/* A brief write that is to be durable takes the whole group along. */
+static bool
+commit_group(struct store_txn *txn, struct error *err)
+{
+	struct store *store = txn->store;
+	uint64_t commit, modseq = txn->modseq;
+	bool done = store_group_close_in_turn(store, &commit, err);
+
+	store_turn_give(store);
+	if (!done || !store_log_sync(store, commit, err)) {
+		return error_wrap(err, "writing to the store");
+	}
+	store_announce(store, modseq);
+	return true;
+}
+
 bool
 store_write_commit(struct store_txn **pointer, enum store_durability durability, struct error *err)
 {
@@ -381,6 +265,12 @@ store_write_commit(struct store_txn **pointer, enum store_durability durability,
 	assert(txn->write);
 	*pointer = NULL;
 	txn->lazy = durability == STORE_LAZY;
+	if (txn->brief && txn->lazy && store->epoch_renewed) {
+		return store_group_keep(txn, err) || error_wrap(err, "writing to the store");
+	}
+	if (atomic_load(&store->group_open)) {
+		return commit_group(txn, err);
+	}
 
 	bool done = store->epoch_renewed ? store_commit_in_turn(txn, &commit, err) : commit_first(txn, &commit, err);
 
@@ -404,225 +294,11 @@ store_write_rollback(struct store_txn **txn)
 		return;
 	}
 	assert((*txn)->write);
-	db_rollback((*txn)->db);
-	end_write(*txn);
+	if (atomic_load(&(*txn)->store->group_open)) {
+		store_group_undo(*txn);
+	} else {
+		db_rollback((*txn)->db);
+		end_write(*txn);
+	}
 	*txn = NULL;
-}
-
-/* --- what a transaction knows --- */
-
-bool
-store_load_counters(struct store_txn *txn, struct error *err)
-{
-	SCOPED(db_end) struct db_statement *select = NULL;
-	enum db_row row;
-
-	if (txn->counters_known) {
-		return true;
-	}
-	if (!store_prepare(
-		    txn, "SELECT key, value FROM meta WHERE key IN ('given', 'modseq', 'number')", &select, err)) {
-		return false;
-	}
-	txn->modseq = txn->number = txn->given = 0;
-	while ((row = db_step(select, err)) == DB_ROW) {
-		struct slice key = db_text(select, 0);
-		uint64_t value = db_u64(select, 1);
-
-		if (key.data[0] == 'm') {
-			txn->modseq = value;
-		} else if (key.data[0] == 'n') {
-			txn->number = value;
-		} else {
-			txn->given = value;
-		}
-	}
-	if (row == DB_FAILED) {
-		return false;
-	}
-	txn->modseq_before = txn->modseq;
-	txn->number_before = txn->number;
-	txn->given_before = txn->given;
-	txn->counters_known = true;
-	return true;
-}
-
-struct modseq
-store_modseq(struct store_txn *txn)
-{
-	struct error err;
-
-	if (!store_load_counters(txn, &err)) { /* as if nothing were known: whoever reads on fails with the reason */
-		log_error("store", "event=no-modseq reason=\"%s\"", err.text);
-		return (struct modseq){0};
-	}
-	return (struct modseq){txn->modseq};
-}
-
-struct modseq
-store_next_modseq(struct store_txn *txn)
-{
-	assert(txn->write && txn->counters_known);
-	txn->modseq++;
-	if (txn->modseq > txn->store->marks.modseq_limit) {
-		struct error err;
-
-		if (!store_marks_reach(txn->store, txn->number, txn->modseq, &err)) {
-			txn->broken = err;
-		}
-	}
-	return (struct modseq){txn->modseq};
-}
-
-bool
-store_next_number(struct store_txn *txn, struct number *out, struct error *err)
-{
-	assert(txn->write && txn->counters_known);
-	if (txn->number >= UINT32_MAX) {
-		return error_set(err, ERROR_FATAL,
-			"the account has used all its message numbers: remove its store, and it is built anew");
-	}
-	if (txn->number + 1 > txn->store->marks.number_limit &&
-		!store_marks_reach(txn->store, txn->number + 1, txn->modseq, err)) {
-		return false;
-	}
-	txn->number++;
-	*out = (struct number){txn->number};
-	return true;
-}
-
-void
-store_note_given(struct store_txn *txn, struct slice name)
-{
-	struct number number;
-
-	assert(txn->write && txn->counters_known);
-	if (number_from_name(name, &number) && number.value <= UINT32_MAX && number.value > txn->given) {
-		txn->given = number.value;
-	}
-}
-
-bool
-store_may_meet_given(const struct store_txn *txn, struct number number)
-{
-	assert(txn->write && txn->counters_known);
-	return number.value <= txn->given;
-}
-
-bool
-store_is_write(const struct store_txn *txn)
-{
-	return txn->write;
-}
-
-struct store *
-store_of(struct store_txn *txn)
-{
-	return txn->store;
-}
-
-struct db *
-store_db(struct store_txn *txn)
-{
-	return txn->db;
-}
-
-int64_t
-store_wall_s(struct store_txn *txn)
-{
-	if (txn->wall_ns == 0) {
-		txn->wall_ns = io_wall_ns(txn->store->io);
-	}
-	return txn->wall_ns / 1000000000;
-}
-
-/* --- counters of mailboxes --- */
-
-static struct store_counters *
-find_counters(const struct store_txn *txn, struct mailbox_id mailbox)
-{
-	for (size_t i = txn->mailboxes_count; i > 0; i--) { /* the newest is the likeliest */
-		if (txn->mailboxes[i - 1].mailbox.value == mailbox.value) {
-			return &txn->mailboxes[i - 1];
-		}
-	}
-	return NULL;
-}
-
-static bool
-load_mailbox(struct store_txn *txn, struct mailbox_id mailbox, struct store_counters *out, struct error *err)
-{
-	SCOPED(db_end) struct db_statement *select = NULL;
-
-	if (!store_prepare(txn, "SELECT uidnext, messages, changed_ns FROM mailbox WHERE id = ? AND expunged IS NULL",
-		    &select, err)) {
-		return false;
-	}
-	db_bind_u64(select, 1, mailbox.value);
-	switch (db_step(select, err)) {
-	case DB_ROW:
-		*out = (struct store_counters){.mailbox = mailbox,
-			.uidnext = db_u32(select, 0),
-			.messages = db_u32(select, 1),
-			.changed_ns = db_i64(select, 2)};
-		return true;
-	case DB_DONE:
-		return error_set(err, ERROR_GONE, "there is no mailbox %u", mailbox.value);
-	case DB_FAILED:
-		break;
-	}
-	return false;
-}
-
-bool
-store_counters(struct store_txn *txn, struct mailbox_id mailbox, struct store_counters **out, struct error *err)
-{
-	struct store_counters *counters = find_counters(txn, mailbox), loaded;
-
-	assert(txn->write);
-	if (counters != NULL) {
-		*out = counters;
-		return true;
-	}
-	if (!load_mailbox(txn, mailbox, &loaded, err)) {
-		return false;
-	}
-	if (txn->mailboxes_count == txn->mailboxes_capacity) {
-		txn->mailboxes_capacity = txn->mailboxes_capacity * 2 + 8;
-		txn->mailboxes = realloc(txn->mailboxes, txn->mailboxes_capacity * sizeof(txn->mailboxes[0]));
-		if (txn->mailboxes == NULL) {
-			abort();
-		}
-	}
-	txn->mailboxes[txn->mailboxes_count] = loaded;
-	*out = &txn->mailboxes[txn->mailboxes_count++];
-	return true;
-}
-
-const struct store_counters *
-store_counters_peek(const struct store_txn *txn, struct mailbox_id mailbox)
-{
-	return txn->write ? find_counters(txn, mailbox) : NULL;
-}
-
-void
-store_counters_forget(struct store_txn *txn, struct mailbox_id mailbox)
-{
-	struct store_counters *counters = find_counters(txn, mailbox);
-
-	if (counters != NULL) {
-		*counters = txn->mailboxes[--txn->mailboxes_count];
-	}
-}
-
-bool
-store_touch(struct store_txn *txn, struct mailbox_id mailbox, struct error *err)
-{
-	struct store_counters *counters;
-
-	if (!store_counters(txn, mailbox, &counters, err)) {
-		return false;
-	}
-	counters->changed = true;
-	return true;
 }

@@ -107,12 +107,35 @@ op_flag(struct store_txn *txn, size_t i, struct error *err)
 }
 
 static bool
+op_unflag(struct store_txn *txn, size_t i, struct error *err)
+{
+	struct flags change = {.bits = FLAG_DRAFT}, none = FLAGS_INIT;
+
+	return message_change_flags(txn, numbers[i], &none, &change, err);
+}
+
+static bool
 op_rename(struct store_txn *txn, size_t i, struct error *err)
 {
 	char name[64];
 
 	(void)snprintf(name, sizeof(name), "renamed %zu.eml", i);
 	return message_rename(txn, numbers[i], slice_of(name), err);
+}
+
+static bool
+op_rename_first(struct store_txn *txn, size_t i, struct error *err)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "first renamed %zu.eml", i);
+	return message_rename(txn, numbers[i], slice_of(name), err);
+}
+
+static bool
+op_move_back(struct store_txn *txn, size_t i, struct error *err)
+{
+	return message_move(txn, numbers[i], inbox, slice_of(NULL), err);
 }
 
 static bool
@@ -175,6 +198,25 @@ measure_writes(const char *name, enum store_durability durability, size_t times,
 	(void)printf("%-24s %8.2f us\n", name, (now_us() - begun_us) / (double)times);
 }
 
+/* As mv and rm do: a lookup before each. */
+static void
+measure_brief(const char *name, size_t times, bool (*op)(struct store_txn *txn, size_t i, struct error *err))
+{
+	struct store_txn *txn;
+	struct error err = ERROR_INIT;
+	double begun_us = now_us();
+
+	for (size_t i = 0; i < times; i++) {
+		must(store_look_begin(store, &txn, &err), &err);
+		must(op_lookup_nothing(txn, i, &err), &err);
+		store_read_end(&txn);
+		must(store_write_begin_brief(store, &txn, &err), &err);
+		must(op(txn, i, &err), &err);
+		must(store_write_commit(&txn, STORE_LAZY, &err), &err);
+	}
+	(void)printf("%-24s %8.2f us\n", name, (now_us() - begun_us) / (double)times);
+}
+
 static void
 measure_fsync(const char *path, size_t times)
 {
@@ -219,10 +261,14 @@ main(int argc, char **argv)
 	measure_reads("lookup, nothing there", op_lookup_nothing);
 	measure_reads("open a body, first", op_read);
 	measure_reads("open a body, again", op_read);
+	measure_brief("lookup and flag, brief", known, op_unflag);
+	measure_brief("lookup and rename, brief", known, op_rename_first);
+	measure_brief("lookup and move, brief", known, op_move);
+	measure_writes("move, lazy", STORE_LAZY, known, op_move_back);
 	measure_writes("flag, lazy", STORE_LAZY, known, op_flag);
 	measure_writes("rename, lazy", STORE_LAZY, known, op_rename);
-	measure_writes("move, lazy", STORE_LAZY, known, op_move);
-	measure_writes("expunge, lazy", STORE_LAZY, known, op_expunge);
+	measure_writes("expunge, lazy", STORE_LAZY, known / 2, op_expunge);
+	measure_brief("lookup and expunge, brief", known, op_expunge);
 	measure_writes("create, lazy", STORE_LAZY, known, op_create);
 	measure_writes("create, durable", STORE_DURABLE, known / 10 + 1, op_create);
 	measure_fsync(argv[1], known / 10 + 1);
