@@ -21,6 +21,8 @@ struct carrier { /* a thread */
 	int64_t used_ms;
 	struct batch batch;
 	bool told[HYDRATOR_BATCH_MAX];
+	bool put_off[HYDRATOR_BATCH_MAX]; /* failed for a while: it is tried again, or told at the end */
+	struct error put_off_why;
 };
 
 static void
@@ -45,17 +47,24 @@ open_session(struct carrier *carrier, struct error *err)
 	return account_session_open(account, account->stop, &carrier->session, err);
 }
 
+/* Where the way failed and not the message, another connection may do: nobody is told yet. */
 static void
 tell(void *context, struct number number, const struct error *error)
 {
 	struct carrier *carrier = context;
+	bool put_off = error != NULL && (error_is_temporary(error) || error->kind == ERROR_CANCELLED);
 
 	for (size_t i = 0; i < carrier->batch.count; i++) {
 		if (carrier->batch.numbers[i].value == number.value) {
-			carrier->told[i] = true;
+			carrier->told[i] = !put_off;
+			carrier->put_off[i] = put_off;
 		}
 	}
-	hydrator_complete(carrier->hydrator, number, error, true);
+	if (put_off) {
+		carrier->put_off_why = *error;
+	} else {
+		hydrator_complete(carrier->hydrator, number, error, true);
+	}
 }
 
 /* Those of the batch that nothing was told of. */
@@ -179,12 +188,11 @@ static void
 carry(struct carrier *carrier)
 {
 	struct hydrator *hydrator = carrier->hydrator;
-	struct number left[HYDRATOR_BATCH_MAX];
 	struct error err = ERROR_INIT;
 	bool ok;
-	size_t count;
 
 	memset(carrier->told, 0, sizeof(carrier->told));
+	memset(carrier->put_off, 0, sizeof(carrier->put_off));
 	ok = fetch(carrier, &err);
 	if (!ok) {
 		/* Whoever waits is told that the message cannot be had now, not which system call failed on the way. */
@@ -196,9 +204,14 @@ carry(struct carrier *carrier)
 			account_name(hydrator->account), carrier->batch.count, err.text);
 	}
 	/* What was not told of was here already. */
-	count = untold(carrier, left);
-	for (size_t i = 0; i < count; i++) {
-		hydrator_complete(hydrator, left[i], ok ? NULL : &err, false);
+	for (size_t i = 0; i < carrier->batch.count; i++) {
+		if (!carrier->told[i]) {
+			hydrator_complete(hydrator, carrier->batch.numbers[i],
+				!ok                   ? &err
+				: carrier->put_off[i] ? &carrier->put_off_why
+						      : NULL,
+				ok && carrier->put_off[i]);
+		}
 	}
 	carrier->used_ms = io_now_ms(hydrator->account->io);
 	if (carrier->session != NULL &&
