@@ -33,6 +33,12 @@ edit_begin(struct account *account, struct store_txn **out, struct error *err)
 }
 
 bool
+edit_begin_brief(struct account *account, struct store_txn **out, struct error *err)
+{
+	return account_check_writable(account, err) && store_write_begin_brief(account->store, out, err);
+}
+
+bool
 edit_commit(struct account *account, struct store_txn **txn, enum store_durability durability, struct error *err)
 {
 	if (!store_write_commit(txn, durability, err)) {
@@ -193,9 +199,10 @@ edit_message_move(struct account *account, struct number number, struct mailbox_
 	struct number replaces, struct error *err)
 {
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
+	bool alone = replaces.value == 0 || replaces.value == number.value;
 
-	return edit_begin(account, &txn, err) && move_in(txn, number, to, to_name, replaces, err) &&
-	       edit_commit(account, &txn, STORE_LAZY, err);
+	return (alone ? edit_begin_brief(account, &txn, err) : edit_begin(account, &txn, err)) &&
+	       move_in(txn, number, to, to_name, replaces, err) && edit_commit(account, &txn, STORE_LAZY, err);
 }
 
 bool
@@ -205,7 +212,7 @@ edit_message_expunge(struct account *account, struct number number, struct error
 	struct message row;
 	struct mailbox_id from;
 
-	if (!edit_begin(account, &txn, err) || !load_live(txn, number, &row, err)) {
+	if (!edit_begin_brief(account, &txn, err) || !load_live(txn, number, &row, err)) {
 		return false;
 	}
 	from = row.mailbox;
@@ -223,7 +230,7 @@ edit_message_attribute(
 	struct message row;
 	bool applied, ok;
 
-	if (!edit_begin(account, &txn, err) || !load_live(txn, number, &row, err)) {
+	if (!edit_begin_brief(account, &txn, err) || !load_live(txn, number, &row, err)) {
 		return false;
 	}
 	if (strcmp(name, "mail.flags") == 0) {
@@ -243,7 +250,7 @@ edit_message_set_base_name(struct account *account, struct number number, struct
 {
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
 
-	return edit_begin(account, &txn, err) && message_set_base_name(txn, number, base_name, err) &&
+	return edit_begin_brief(account, &txn, err) && message_set_base_name(txn, number, base_name, err) &&
 	       edit_commit(account, &txn, STORE_LAZY, err);
 }
 
@@ -252,7 +259,7 @@ edit_message_set_mtime(struct account *account, struct number number, int64_t mt
 {
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
 
-	if (!edit_begin(account, &txn, err)) {
+	if (!edit_begin_brief(account, &txn, err)) {
 		return false;
 	}
 	return (was_just_delivered(account, number) ? message_set_internaldate(txn, number, mtime_s, err)
@@ -286,11 +293,10 @@ look_for_trash(void *context, const struct mailbox *row, struct error *err)
 	return true;
 }
 
-/* Finds where rm puts messages, making it if there is none. */
+/* Finds where rm puts messages; 0 where there is none. */
 static bool
-find_trash(struct account *account, struct store_txn *txn, struct mailbox_id *out, bool *out_made, struct error *err)
+find_trash(struct store_txn *txn, const char *policy, struct mailbox_id *out, struct error *err)
 {
-	const char *policy = account_config(account)->trash;
 	bool by_role = strcmp(policy, "server") == 0;
 	struct trash_search search = {.name = slice_of(by_role ? "Trash" : policy), .by_role = by_role};
 
@@ -298,53 +304,77 @@ find_trash(struct account *account, struct store_txn *txn, struct mailbox_id *ou
 		return false;
 	}
 	*out = search.with_role.value != 0 ? search.with_role : search.with_name;
-	*out_made = out->value == 0;
-	if (out->value != 0) {
-		return true;
+	return true;
+}
+
+static bool
+make_trash(struct account *account, const char *policy, struct mailbox_id *out, struct error *err)
+{
+	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
+	struct slice name = slice_of(strcmp(policy, "server") == 0 ? "Trash" : policy);
+
+	if (!edit_begin(account, &txn, err) || !find_trash(txn, policy, out, err)) {
+		return false;
 	}
-	return (mailbox_create(txn, search.name, MAILBOX_REAL, NULL, out, err) &&
-		       mailbox_set_listed(txn, *out, true, err)) ||
+	if (out->value != 0) {
+		return true; /* made by another meanwhile */
+	}
+	return (mailbox_create(txn, name, MAILBOX_REAL, NULL, out, err) && mailbox_set_listed(txn, *out, true, err) &&
+		       edit_commit(account, &txn, STORE_LAZY, err)) ||
 	       error_wrap(err, "making the mailbox for what is removed");
 }
 
-/* As last found, while it is there. One that was made just now is not remembered: the write may be rolled back. */
+/* As last found, for a minute; the write in which it is used looks whether it is still there. */
 static bool
-load_trash(struct account *account, struct store_txn *txn, struct mailbox *out, struct error *err)
+get_trash(struct account *account, bool anew, struct mailbox_id *out, struct error *err)
 {
+	SCOPED(store_read_end) struct store_txn *txn = NULL;
+	const char *policy = account_config(account)->trash;
 	int64_t now_ms = io_now_ms(account->io), found_ms;
-	struct mailbox_id id;
-	bool made;
 
 	mutex_lock(&account->mutex);
-	id = account->trash;
+	*out = account->trash;
 	found_ms = account->trash_found_ms;
 	mutex_unlock(&account->mutex);
-	if (id.value != 0 && now_ms - found_ms < TRASH_KEPT_MS && load_live_mailbox(txn, id, out, err)) {
+	if (!anew && out->value != 0 && now_ms - found_ms < TRASH_KEPT_MS) {
 		return true;
 	}
-	if (!find_trash(account, txn, &id, &made, err) || !load_live_mailbox(txn, id, out, err)) {
+	if (!store_read_begin(account->store, &txn, err) || !find_trash(txn, policy, out, err)) {
+		return false;
+	}
+	store_read_end(&txn);
+	if (out->value == 0 && !make_trash(account, policy, out, err)) {
 		return false;
 	}
 	mutex_lock(&account->mutex);
-	account->trash = made ? (struct mailbox_id){0} : id;
+	account->trash = *out;
 	account->trash_found_ms = now_ms;
 	mutex_unlock(&account->mutex);
 	return true;
 }
 
-/* Puts it into the trash, or expunges it where it lies there already. */
+/* Puts it into the trash, or expunges it where it lies there already. *out_again: the trash is not there any more. */
 static bool
-move_to_trash(
-	struct account *account, struct store_txn *txn, struct number number, struct mailbox_id from, struct error *err)
+remove_in(struct store_txn *txn, struct number number, struct mailbox_id to, bool *out_again, struct error *err)
 {
 	struct mailbox trash, holder;
-	struct mailbox_id to;
+	struct message row;
+	struct mailbox_id from;
 	bool inside;
 
-	if (!load_trash(account, txn, &trash, err)) {
+	*out_again = false;
+	if (!load_live(txn, number, &row, err)) {
 		return false;
 	}
-	to = trash.id;
+	from = row.mailbox;
+	message_finish(&row);
+	if (!edit_check_mailbox(txn, from, err)) {
+		return false;
+	}
+	if (!load_live_mailbox(txn, to, &trash, err)) {
+		*out_again = err->kind == ERROR_GONE;
+		return false;
+	}
 	if (!load_live_mailbox(txn, from, &holder, err)) {
 		mailbox_finish(&trash);
 		return false;
@@ -361,20 +391,21 @@ move_to_trash(
 bool
 edit_message_remove(struct account *account, struct number number, struct error *err)
 {
-	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
-	bool expunge = strcmp(account_config(account)->trash, "none") == 0;
-	struct message row;
-	struct mailbox_id from;
+	bool again = true, ok = false;
 
-	if (!edit_begin(account, &txn, err) || !load_live(txn, number, &row, err)) {
-		return false;
+	if (strcmp(account_config(account)->trash, "none") == 0) {
+		return edit_message_expunge(account, number, err);
 	}
-	from = row.mailbox;
-	message_finish(&row);
-	return edit_check_mailbox(txn, from, err) &&
-	       (expunge ? message_expunge(txn, number, MESSAGE_BY_USER, (struct number){0}, err)
-			: move_to_trash(account, txn, number, from, err)) &&
-	       edit_commit(account, &txn, STORE_LAZY, err);
+	for (int tries = 0; !ok && again && tries < 3; tries++) {
+		SCOPED(store_write_rollback) struct store_txn *txn = NULL;
+		struct mailbox_id trash;
+
+		again = false;
+		ok = account_check_writable(account, err) && get_trash(account, tries > 0, &trash, err) &&
+		     edit_begin_brief(account, &txn, err) && remove_in(txn, number, trash, &again, err) &&
+		     edit_commit(account, &txn, STORE_LAZY, err);
+	}
+	return ok;
 }
 
 /* --- mailboxes --- */

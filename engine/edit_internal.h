@@ -14,6 +14,8 @@
 
 /* Begins a write for a user; REFUSED where the account only pulls. */
 bool edit_begin(struct account *account, struct store_txn **out, struct error *err) MUST_CHECK;
+/* The same for one lazy change: several share a commit (store_write_begin_brief). */
+bool edit_begin_brief(struct account *account, struct store_txn **out, struct error *err) MUST_CHECK;
 /* Commits it, and tells the worker. */
 bool edit_commit(struct account *account, struct store_txn **txn, enum store_durability durability, struct error *err)
 	MUST_CHECK;

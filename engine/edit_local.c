@@ -67,7 +67,7 @@ edit_local_load(struct account *account, struct number id, struct edit_local *ou
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 	struct local row;
 
-	if (!store_read_begin(account->store, &txn, err) || !local_load(txn, id, &row, err)) {
+	if (!store_look_begin(account->store, &txn, err) || !local_load(txn, id, &row, err)) {
 		return false;
 	}
 	*out = borrow(&row); /* its texts are the caller's now */
@@ -81,7 +81,7 @@ edit_local_by_name(struct account *account, int parent_kind, uint64_t parent, st
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 	struct local row;
 
-	if (!store_read_begin(account->store, &txn, err) ||
+	if (!store_look_begin(account->store, &txn, err) ||
 		!local_load_by_name(txn, (enum local_parent)parent_kind, parent, name, &row, err)) {
 		return false;
 	}
@@ -192,7 +192,7 @@ edit_local_update(struct account *account, const struct edit_local *local, struc
 	struct local row = row_of(local);
 
 	/* A file that may become a message is looked at when its rest is over: the worker must know. */
-	return store_write_begin(account->store, STORE_MOUNT, &txn, err) && local_update(txn, &row, err) &&
+	return store_write_begin_brief(account->store, &txn, err) && local_update(txn, &row, err) &&
 	       edit_commit(account, &txn, STORE_LAZY, err);
 }
 
@@ -202,7 +202,7 @@ edit_local_move(struct account *account, struct number id, int parent_kind, uint
 {
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
 
-	return edit_begin(account, &txn, err) &&
+	return edit_begin_brief(account, &txn, err) &&
 	       local_move(txn, id, (enum local_parent)parent_kind, parent, name, err) &&
 	       edit_commit(account, &txn, STORE_LAZY, err);
 }
@@ -214,7 +214,7 @@ edit_local_remove(struct account *account, struct number id, struct error *err)
 	struct error ignored = ERROR_INIT;
 	char file[32];
 
-	if (!edit_begin(account, &txn, err) || !local_expunge(txn, id, err) ||
+	if (!edit_begin_brief(account, &txn, err) || !local_expunge(txn, id, err) ||
 		!store_write_commit(&txn, STORE_LAZY, err)) {
 		return false;
 	}

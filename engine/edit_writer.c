@@ -94,7 +94,7 @@ edit_writer_create(struct account *account, struct mailbox_id mailbox, struct sl
 {
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 
-	if (!account_check_writable(account, err) || !store_read_begin(account->store, &txn, err) ||
+	if (!account_check_writable(account, err) || !store_look_begin(account->store, &txn, err) ||
 		!edit_check_mailbox(txn, mailbox, err)) {
 		return false;
 	}
@@ -395,7 +395,7 @@ edit_writer_rename(struct edit_writer *writer, struct mailbox_id mailbox, struct
 {
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 
-	if (!store_read_begin(writer->account->store, &txn, err) || !edit_check_mailbox(txn, mailbox, err)) {
+	if (!store_look_begin(writer->account->store, &txn, err) || !edit_check_mailbox(txn, mailbox, err)) {
 		return false;
 	}
 	store_read_end(&txn);

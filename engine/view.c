@@ -1,4 +1,4 @@
-/* Reading an account, straight over snapshots of its store. */
+/* Reading an account, straight over its store: looks for one thing, snapshots for lists, whose callbacks may take locks that others hold while they look. */
 #include "engine/view.h"
 
 #include <assert.h>
@@ -58,7 +58,7 @@ view_mailbox_load(struct account *account, struct mailbox_id id, struct view_mai
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 	struct mailbox row;
 
-	if (!store_read_begin(account->store, &txn, err) || !mailbox_load(txn, id, &row, err)) {
+	if (!store_look_begin(account->store, &txn, err) || !mailbox_load(txn, id, &row, err)) {
 		return false;
 	}
 	if (row.expunged_s != 0) {
@@ -75,7 +75,7 @@ view_mailbox_by_name(struct account *account, struct slice name, struct view_mai
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 	struct mailbox row;
 
-	if (!store_read_begin(account->store, &txn, err) || !mailbox_load_by_name(txn, name, &row, err)) {
+	if (!store_look_begin(account->store, &txn, err) || !mailbox_load_by_name(txn, name, &row, err)) {
 		return false;
 	}
 	take_mailbox(account, &row, out);
@@ -207,7 +207,7 @@ view_message_load(struct account *account, struct number number, struct view_mes
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 	struct listing row;
 
-	if (!store_read_begin(account->store, &txn, err) || !listing_load(txn, number, &row, err)) {
+	if (!store_look_begin(account->store, &txn, err) || !listing_load(txn, number, &row, err)) {
 		return false;
 	}
 	take_message(&row, out);
@@ -221,7 +221,7 @@ view_message_by_name(struct account *account, struct mailbox_id mailbox, struct 
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 	struct listing row;
 
-	if (!store_read_begin(account->store, &txn, err) || !listing_load_by_name(txn, mailbox, name, &row, err)) {
+	if (!store_look_begin(account->store, &txn, err) || !listing_load_by_name(txn, mailbox, name, &row, err)) {
 		return false;
 	}
 	take_message(&row, out);
@@ -235,7 +235,7 @@ view_message_by_base_name(struct account *account, struct mailbox_id mailbox, st
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 	struct listing row;
 
-	if (!store_read_begin(account->store, &txn, err) ||
+	if (!store_look_begin(account->store, &txn, err) ||
 		!listing_load_by_base_name(txn, mailbox, base_name, &row, err)) {
 		return false;
 	}
@@ -270,7 +270,7 @@ open_body(struct account *account, struct number number, struct body_reader **ou
 	uint64_t body;
 	bool live;
 
-	if (!store_read_begin(account->store, &txn, err) || !message_load(txn, number, &row, err)) {
+	if (!store_look_begin(account->store, &txn, err) || !message_load(txn, number, &row, err)) {
 		return VIEW_BODY_FAILED;
 	}
 	body = row.body;
@@ -355,7 +355,7 @@ view_body_request(struct account *account, struct number number, void (*done)(vo
 	uint32_t uid;
 	bool live;
 
-	if (!store_read_begin(account->store, &txn, err) || !message_load(txn, number, &row, err)) {
+	if (!store_look_begin(account->store, &txn, err) || !message_load(txn, number, &row, err)) {
 		return false;
 	}
 	mailbox = row.mailbox;

@@ -182,7 +182,7 @@ view_attribute(struct account *account, struct number number, const char *name, 
 	if (which == ARRAY_LENGTH(attributes)) {
 		return absent(err);
 	}
-	if (!store_read_begin(account->store, &txn, err) || !message_load(txn, number, &row, err)) {
+	if (!store_look_begin(account->store, &txn, err) || !message_load(txn, number, &row, err)) {
 		return false;
 	}
 	ok = row.expunged_s == 0

@@ -505,7 +505,7 @@ a_file_that_looks_like_no_mail_stays_local(void **state)
 	struct edit_local file;
 
 	must(edit_writer_create(account, inbox, SLICE_LITERAL("notes"), &writer, &err));
-	put(writer, "Todo: milk\n");
+	put(writer, "List: milk\n");
 	must(edit_writer_flush(writer, false, &err));
 	must(edit_writer_release(&writer, &message, &local, &err));
 	must(edit_local_load(account, local, &file, &err));
