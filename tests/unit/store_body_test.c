@@ -290,6 +290,7 @@ a_damaged_file_is_found_told_and_healed(void **state)
 	assert_false(body.damaged);
 	SCOPED(buf_finish) struct buf read = read_all(id);
 
+	assert_true(read.length == body.size_bytes);
 	fixture_commit();
 	fixture_audit();
 }

@@ -11,6 +11,8 @@
 
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
+static void shell(const char *format, ...) PRINTF_LIKE(1, 2);
+
 static void
 shell(const char *format, ...)
 {
@@ -544,7 +546,6 @@ a_sync_makes_lazy_commits_durable_once(void **state)
 static void
 a_failed_fsync_is_made_good_by_copying_the_log(void **state)
 {
-	SCOPED(buf_finish) struct buf ignored = BUF_INIT;
 	struct stat st;
 	char name[160];
 
