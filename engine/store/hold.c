@@ -170,51 +170,100 @@ hold_each_message(struct store_txn *txn, uint64_t hold,
 	return row == DB_DONE;
 }
 
+/* Ends the row of a name that is only the way to what is below it. */
+static bool
+hold_end_directory(struct store_txn *txn, struct mailbox_id directory, struct error *err)
+{
+	SCOPED(db_end) struct db_statement *end = NULL;
+
+	if (!store_prepare_write(txn, "UPDATE mailbox SET expunged = ?, modseq = ? WHERE id = ?", &end, err)) {
+		return false;
+	}
+	db_bind_i64(end, 1, store_wall_s(txn));
+	db_bind_u64(end, 2, store_next_modseq(txn).value);
+	db_bind_u64(end, 3, directory.value);
+	return db_run(end, err);
+}
+
+#define HOLD_NAMES_MAX 100
+
+/* Finds a name for it: its own, or one beside it where that was taken. */
+static bool
+hold_free_name(struct store_txn *txn, const struct mailbox *row, struct buf *out, struct error *err)
+{
+	for (unsigned i = 1; i < HOLD_NAMES_MAX; i++) {
+		struct mailbox taken;
+
+		buf_clear(out);
+		buf_append_text(out, row->name);
+		if (i == 2) {
+			buf_append_text(out, " (recovered)");
+		} else if (i > 2) {
+			buf_printf(out, " (recovered %u)", i - 1);
+		}
+		if (!mailbox_load_by_name(txn, buf_slice(out), &taken, err)) {
+			if (err->kind != ERROR_GONE) {
+				return false;
+			}
+			error_clear(err);
+			return true;
+		}
+		bool directory = i == 1 && taken.kind == MAILBOX_DIRECTORY;
+		struct mailbox_id id = taken.id;
+
+		mailbox_finish(&taken);
+		if (directory) {
+			return hold_end_directory(txn, id, err);
+		}
+	}
+	return error_set(err, ERROR_EXISTS, "the name %s was taken meanwhile", row->name);
+}
+
+/* Missing levels above it come back as directories. */
+static bool
+hold_make_parent(struct store_txn *txn, struct slice name, struct error *err)
+{
+	struct slice parent = mailbox_name_parent(name);
+	struct mailbox there;
+	struct mailbox_id made;
+
+	if (parent.length == 0) {
+		return true;
+	}
+	if (mailbox_load_by_name(txn, parent, &there, err)) {
+		mailbox_finish(&there);
+		return true;
+	}
+	if (err->kind != ERROR_GONE) {
+		return false;
+	}
+	error_clear(err);
+	return mailbox_create(txn, parent, MAILBOX_DIRECTORY, NULL, &made, err);
+}
+
 bool
 hold_revive_mailbox(struct store_txn *txn, struct mailbox_id mailbox, struct error *err)
 {
 	SCOPED(db_end) struct db_statement *revive = NULL;
-	struct mailbox row, taken;
+	SCOPED(mailbox_finish) struct mailbox row = {0};
+	SCOPED(buf_finish) struct buf name = BUF_INIT;
 
 	if (!mailbox_load(txn, mailbox, &row, err)) {
 		return false;
 	}
 	if (row.expunged_s == 0) {
-		mailbox_finish(&row);
 		return true;
 	}
-	bool is_taken = mailbox_load_by_name(txn, slice_of(row.name), &taken, err);
-
-	if (is_taken) {
-		mailbox_finish(&taken);
-		error_set(err, ERROR_EXISTS, "the name %s was taken meanwhile", row.name);
-	} else if (err->kind == ERROR_GONE) {
-		error_clear(err);
-	}
-	struct slice parent = mailbox_name_parent(slice_of(row.name));
-	bool ok = !is_taken && err->kind == ERROR_NONE;
-
-	if (ok && parent.length > 0) {
-		struct mailbox_id made;
-
-		/* Missing levels above it come back as directories. */
-		if (mailbox_load_by_name(txn, parent, &taken, err)) {
-			mailbox_finish(&taken);
-		} else if (err->kind == ERROR_GONE) {
-			error_clear(err);
-			ok = mailbox_create(txn, parent, MAILBOX_DIRECTORY, NULL, &made, err);
-		} else {
-			ok = false;
-		}
-	}
-	mailbox_finish(&row);
-	if (!ok || !store_prepare_write(
-			   txn, "UPDATE mailbox SET expunged = NULL, modseq = ? WHERE id = ?", &revive, err)) {
+	if (!hold_free_name(txn, &row, &name, err) || !hold_make_parent(txn, buf_slice(&name), err) ||
+		!store_prepare_write(
+			txn, "UPDATE mailbox SET expunged = NULL, name = ?, modseq = ? WHERE id = ?", &revive, err)) {
 		return false;
 	}
-	db_bind_u64(revive, 1, store_next_modseq(txn).value);
-	db_bind_u64(revive, 2, mailbox.value);
-	return db_run(revive, err) && store_touch(txn, mailbox, err);
+	db_bind_text(revive, 1, buf_slice(&name));
+	db_bind_u64(revive, 2, store_next_modseq(txn).value);
+	db_bind_u64(revive, 3, mailbox.value);
+	return db_run(revive, err) && store_touch(txn, mailbox, err) &&
+	       mailbox_touch_parent(txn, buf_slice(&name), err);
 }
 
 /* --- what the brake counts --- */

@@ -40,7 +40,7 @@ bool hold_each_message(struct store_txn *txn, uint64_t hold,
 bool hold_set_state(struct store_txn *txn, uint64_t id, enum hold_state state, struct error *err) MUST_CHECK;
 /* Removes it with its list. */
 bool hold_remove(struct store_txn *txn, uint64_t id, struct error *err) MUST_CHECK;
-/* Makes a removed mailbox live again under its name (its parents too); ERROR_EXISTS when the name was taken meanwhile. */
+/* Makes a removed mailbox live again under its name, or beside the one that took it ("X (recovered)"); its parents too. */
 bool hold_revive_mailbox(struct store_txn *txn, struct mailbox_id mailbox, struct error *err) MUST_CHECK;
 
 /* Counts of the last hour of running time, per mailbox (0: the account) and side. */

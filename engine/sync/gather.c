@@ -128,10 +128,14 @@ gather_mark_change(void *context, const struct base_change *change, struct error
 	if (to != NULL && live && !change->has_base && change->message.body != 0 && change->message.modseq.value > to->base.merged.value) {
 		to->has_unpaired = to->wants_push = true;
 	}
-	if (from == NULL || !based || change->message.modseq.value <= from->base.merged.value) {
+	bool moved = change->base.mailbox.value != change->message.mailbox.value;
+	/* Where it moved to a mailbox that has only now come to be there, the one it leaves has heard of it already. */
+	bool heard_from = from == NULL || change->message.modseq.value <= from->base.merged.value;
+	bool heard_to = !live || !moved || to == NULL || change->message.modseq.value <= to->base.merged.value;
+
+	if (from == NULL || !based || (heard_from && heard_to)) {
 		return true;
 	}
-	bool moved = change->base.mailbox.value != change->message.mailbox.value;
 	struct merge_mask mask = run_mask(from);
 	SCOPED(flags_finish) struct flags ours = merge_masked(&change->message.flags, &mask);
 	SCOPED(flags_finish) struct flags theirs = merge_masked(&change->base.flags, &mask);

@@ -268,6 +268,10 @@ mailboxes_write_pair(struct run *run, struct store_txn *txn, void *context, stru
 	struct mailbox_id id = step->all->locals[step->step->local].id;
 	bool directory = (remote->mailbox.attributes & REMOTE_NOSELECT) != 0, changed;
 
+	/* Nothing of what its base tells is there any more, nor anything of it here: it is another mailbox of the same name. */
+	if (step->step->base == TREE_NONE && !base_mailbox_remove(txn, RUN_REMOTE, id, err)) {
+		return false;
+	}
 	if (!mailboxes_fill_base(txn, id, remote, &changed, err) || !mailboxes_unhold(txn, id, err)) {
 		return false;
 	}
@@ -657,7 +661,8 @@ mailboxes_do(struct mailboxes *all, const struct tree_step *step, struct error *
 	case TREE_REMOVE_THERE:
 		return !mailboxes_there(run) || !all->remotes[step->remote].directory || mailboxes_remove_directory(all, step, err);
 	case TREE_VANISHED:
-		return true; /* mailboxes_gather and mailboxes_remove see to what can hold messages */
+		/* gather and removals see to what can hold messages */
+		return !mailboxes_here(run) || !all->bases[step->base].directory || run_write(run, mailboxes_write_forget, &context, STORE_LAZY, err);
 	}
 	return true;
 }
@@ -729,6 +734,58 @@ mailboxes_plan(struct mailboxes *all, struct tree_step **out_steps, size_t *out_
 }
 
 static bool
+mailboxes_is_listed(const struct run *run, struct slice name)
+{
+	for (size_t i = 0; i < run->remote_count; i++) {
+		if (slice_equal(run->remotes[i].name, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+mailboxes_add_directory(void *context, const struct mailbox *mailbox, struct error *err)
+{
+	struct mailboxes *all = context;
+
+	(void)err;
+	if (mailbox->kind == MAILBOX_DIRECTORY && !mailboxes_is_listed(all->run, slice_of(mailbox->name))) {
+		all->locals = mailboxes_grow(all->locals, all->local_count, sizeof(*all->locals));
+		all->locals[all->local_count++] = (struct tree_local){.id = mailbox->id};
+	}
+	return true;
+}
+
+/* Directories are here for what is below them, or because they are there: one that neither holds for goes. */
+static bool
+mailboxes_write_prune(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct mailboxes *all = context;
+
+	all->local_count = 0;
+	free(all->locals);
+	all->locals = NULL;
+	if (!mailbox_each(txn, false, mailboxes_add_directory, all, err)) {
+		return false;
+	}
+	for (size_t i = all->local_count; i-- > 0;) { /* children first */
+		struct error why = ERROR_INIT;
+
+		if (mailbox_expunge(txn, all->locals[i].id, true, MESSAGE_BY_REMOTE, &why)) {
+			if (!base_mailbox_remove(txn, RUN_REMOTE, all->locals[i].id, err)) {
+				return false;
+			}
+		} else if (why.kind != ERROR_REFUSED) {
+			*err = why;
+			return false;
+		}
+	}
+	(void)run;
+	return true;
+}
+
+static bool
 mailboxes_lock_tree(struct run *run, struct error *err)
 {
 	return io_lock(run->sync->locks, 0, IO_LOCK_EXCLUSIVE, run->pass->lock_timeout_ms, NULL, err) ||
@@ -760,6 +817,7 @@ mailboxes_sync(struct run *run, struct error *err)
 			ok = mailboxes_do(&all, &steps[i], err);
 		}
 	}
+	ok = ok && (run->pass->dry_run || !mailboxes_here(run) || run_write(run, mailboxes_write_prune, &all, STORE_LAZY, err));
 	free(steps);
 	free(all.locals);
 	free(all.bases);

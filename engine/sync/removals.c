@@ -14,7 +14,7 @@ struct removal {
 	struct run_box *box;
 	struct slice raw;      /* looked for in the listing */
 	char separator;
-	bool listed, has_children;
+	bool listed, has_status, has_children;
 	uint32_t messages;
 	uint64_t here, others; /* base rows */
 	bool empty, remove_base;
@@ -28,7 +28,8 @@ removal_note_listed(void *context, const struct remote_mailbox *mailbox, struct 
 	(void)err;
 	if (slice_equal(mailbox->raw_name, removal->raw)) {
 		removal->listed = true;
-		removal->messages = mailbox->has_status ? mailbox->messages : 1; /* not told: not empty */
+		removal->has_status = mailbox->has_status;
+		removal->messages = mailbox->messages;
 		removal->separator = mailbox->separator;
 	} else if (slice_has_prefix(mailbox->raw_name, removal->raw) && mailbox->separator != '\0' &&
 		   mailbox->raw_name.data[removal->raw.length] == mailbox->separator) {
@@ -38,11 +39,40 @@ removal_note_listed(void *context, const struct remote_mailbox *mailbox, struct 
 }
 
 static bool
+removal_note_message(void *context, struct remote_message *message, struct error *err)
+{
+	(void)context;
+	(void)message;
+	(void)err;
+	return true;
+}
+
+/* The listing does not say how many messages it holds: SELECT does. */
+static bool
+removal_look_inside(struct removal *removal, struct error *err)
+{
+	struct remote_target target = {.raw_name = removal->raw};
+	SCOPED(uidset_finish) struct uidset uids = UIDSET_INIT;
+	struct remote_selected selected = {0};
+
+	uidset_add(&uids, 1, 1);
+	if (!removal->run->session->ops->identify(removal->run->session, &target, &uids, false, removal_note_message, removal, &selected, err)) {
+		return false;
+	}
+	removal->messages = selected.exists;
+	flags_finish(&selected.permanent);
+	return true;
+}
+
+static bool
 removal_list(struct removal *removal, struct error *err)
 {
 	removal->listed = removal->has_children = false;
 	removal->messages = 0;
-	return removal->run->session->ops->list(removal->run->session, removal_note_listed, removal, err);
+	if (!removal->run->session->ops->list(removal->run->session, removal_note_listed, removal, err)) {
+		return false;
+	}
+	return !removal->listed || removal->has_status || removal_look_inside(removal, err);
 }
 
 static bool
@@ -109,7 +139,7 @@ removals_here(struct run *run, struct error *err)
 		if (removal.here + removal.others == 0 && !run_write(run, removal_write_here, &removal, STORE_LAZY, err)) {
 			return false;
 		}
-		run->result->again |= !removal.empty && removal.here + removal.others == 0;
+		run->result->again |= removal.here + removal.others == 0;
 	}
 	return true;
 }
@@ -207,6 +237,7 @@ removal_finish(struct removal *removal, struct slice raw, struct slice ours, str
 		return removal_fails(removal, "removing it on the server", err);
 	}
 	(void)!session->ops->subscribe(session, raw, false, &ignored);
+	removal->run->result->again = true; /* a directory above it may be there for nothing now */
 	return run_write(removal->run, removal_write_removed, removal, STORE_LAZY, err);
 }
 
@@ -230,8 +261,10 @@ removal_there(struct removal *removal, struct error *err)
 		return removal_revive(removal, err);
 	}
 	if (removal->has_children) {
-		error_set(err, ERROR_ITEM, "it has child mailboxes on the server: remove them first");
-		return removal_fails(removal, "removing it on the server", err);
+		/* It stays for their sake, and is as one that is new there. */
+		run_say(run, "%s: kept: it has child mailboxes on the server", removal->box->name);
+		run->result->again = true;
+		return run_write(run, removal_write_removed, removal, STORE_LAZY, err);
 	}
 	removal_name(removal, &ours);
 	buf_printf(&detail, "%s\n%s", removal->box->base.raw_name, ours.data);

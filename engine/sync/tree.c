@@ -365,25 +365,37 @@ tree_plan_departures(struct tree *tree)
 	free(order);
 }
 
+/* A name that holds no messages has no subscription to agree on. */
+static void
+tree_plan_subscription(struct tree *tree, struct tree_step step, bool base)
+{
+	bool here = tree->locals[step.local].subscribed, there = tree->remotes[step.remote].subscribed;
+
+	if (here == there || !tree->locals[step.local].live || tree->remotes[step.remote].directory) {
+		return;
+	}
+	/* One of them changed it; had both, they would be equal. */
+	step.action = there != base ? TREE_SUBSCRIBE_HERE : TREE_SUBSCRIBE_THERE;
+	step.subscribed = there != base ? there : here;
+	tree_step_add(tree, step);
+}
+
 static void
 tree_plan_subscriptions(struct tree *tree)
 {
 	for (size_t b = 0; b < tree->base_count; b++) {
 		size_t local = tree->local_of_base[b], remote = tree->remote_of_base[b];
 
-		if (local == TREE_NONE || remote == TREE_NONE || !tree->locals[local].live) {
-			continue;
+		if (local != TREE_NONE && remote != TREE_NONE) {
+			tree_plan_subscription(tree, (struct tree_step){.local = local, .remote = remote, .base = b}, tree->bases[b].subscribed);
 		}
-		bool base = tree->bases[b].subscribed, here = tree->locals[local].subscribed, there = tree->remotes[remote].subscribed;
-		struct tree_step step = {.local = local, .remote = remote, .base = b};
+	}
+	for (size_t r = 0; r < tree->remote_count; r++) {
+		size_t local = tree->local_of_remote[r];
 
-		if (here == there) {
-			continue;
+		if (local != TREE_NONE) { /* without a base: subscribed */
+			tree_plan_subscription(tree, (struct tree_step){.local = local, .remote = r, .base = TREE_NONE}, false);
 		}
-		/* One of them changed it; had both, they would be equal. */
-		step.action = there != base ? TREE_SUBSCRIBE_HERE : TREE_SUBSCRIBE_THERE;
-		step.subscribed = there != base ? there : here;
-		tree_step_add(tree, step);
 	}
 }
 
