@@ -423,9 +423,14 @@ change_tree(struct model_session *session, const char *call,
 static bool
 do_create(struct model_server *server, const char *name, const char *unused, struct error *err)
 {
+	struct model_mailbox *mailbox = model_create(server, name);
+
 	(void)unused;
-	return model_create(server, name) != NULL ||
-	       error_set(err, ERROR_EXISTS, "the server refused CREATE: it is there");
+	if (mailbox == NULL) {
+		return error_set(err, ERROR_EXISTS, "the server refused CREATE: it is there");
+	}
+	mailbox->subscribed = false;
+	return true;
 }
 
 static bool
