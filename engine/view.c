@@ -433,7 +433,7 @@ view_modseq(struct account *account, uint64_t *out, struct error *err)
 {
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 
-	if (!store_read_begin(account->store, &txn, err)) {
+	if (!store_look_begin(account->store, &txn, err)) {
 		return false;
 	}
 	*out = store_modseq(txn).value;
