@@ -334,6 +334,26 @@ look(struct imap_session *session, struct error *err)
 	return true;
 }
 
+/* Nothing more can be sent: what the server said before it hung up is still read, for it may be the reason. */
+static bool
+lost_sending(struct imap_session *session, struct error *err)
+{
+	struct error ignored;
+	bool any = true;
+
+	imap_session_rest(session);
+	while (any && stream_peek(session->stream, false, 0, &session->view, &ignored)) {
+		while (any && session->view.length > 0) {
+			if (!read_event(session, NULL, &any, &ignored)) {
+				*err = session->death;
+				return false;
+			}
+		}
+		imap_session_rest(session);
+	}
+	return lost(session, err);
+}
+
 bool
 imap_session_step(struct imap_session *session, struct error *err)
 {
@@ -344,7 +364,7 @@ imap_session_step(struct imap_session *session, struct error *err)
 	}
 	if (stream_sent(session->stream) < stream_queued(session->stream) &&
 		!stream_flush(session->stream, IMAP_ANSWER_MS, err)) {
-		return lost(session, err);
+		return lost_sending(session, err);
 	}
 	while (!any) {
 		if (session->view.length == 0 && !look(session, err)) {
@@ -382,7 +402,7 @@ imap_session_say(struct imap_session *session, struct slice octets, struct error
 		session->turns++;
 		session->read_since_write = false;
 	}
-	return stream_write(session->stream, octets, IMAP_ANSWER_MS, err) || lost(session, err);
+	return stream_write(session->stream, octets, IMAP_ANSWER_MS, err) || lost_sending(session, err);
 }
 
 static bool
@@ -587,7 +607,7 @@ await_input(struct imap_session *session, int other_fd, int64_t timeout_ms, enum
 	}
 	imap_session_rest(session);
 	if (!stream_flush(session->stream, IMAP_ANSWER_MS, err)) {
-		return lost(session, err);
+		return lost_sending(session, err);
 	}
 	*out_event = stream_wait(session->stream, other_fd, timeout_ms);
 	if (*out_event == STREAM_EVENT_CANCELLED || *out_event == STREAM_EVENT_OTHER ||

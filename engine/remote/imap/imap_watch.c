@@ -12,13 +12,16 @@ struct watch {
 };
 
 static void
-tell(struct watch *watch, int what, struct slice name)
+tell(struct watch *watch, const struct remote_watch_event *event)
 {
-	struct remote_watch_event event = {.raw_name = name};
-
-	event.what = what;
 	watch->heard = true;
-	watch->hint(watch->context, &event);
+	watch->hint(watch->context, event);
+}
+
+static void
+tell_mailbox(struct watch *watch, struct slice name)
+{
+	tell(watch, &(struct remote_watch_event){.what = REMOTE_WATCH_MAILBOX, .raw_name = name});
 }
 
 static bool
@@ -32,22 +35,22 @@ hear(void *context, const struct imap_response *response, struct error *err)
 	}
 	switch (response->kind) {
 	case IMAP_RESPONSE_MAILBOX:
-		tell(watch, REMOTE_WATCH_MAILBOX, response->mailbox.name);
+		tell_mailbox(watch, response->mailbox.name);
 		return true;
 	case IMAP_RESPONSE_LIST:
 	case IMAP_RESPONSE_LSUB:
-		tell(watch, REMOTE_WATCH_TREE, response->listed.name);
+		tell(watch, &(struct remote_watch_event){.what = REMOTE_WATCH_TREE, .raw_name = response->listed.name});
 		return true;
 	case IMAP_RESPONSE_EXISTS:
 	case IMAP_RESPONSE_EXPUNGE:
 	case IMAP_RESPONSE_VANISHED:
 	case IMAP_RESPONSE_FETCH:
-		tell(watch, REMOTE_WATCH_MAILBOX, buf_slice(&watch->session->selection.name));
+		tell_mailbox(watch, buf_slice(&watch->session->selection.name));
 		return true;
 	case IMAP_RESPONSE_STATUS:
 		if (slice_equal_nocase(response->code, SLICE_LITERAL("NOTIFICATIONOVERFLOW"))) {
 			watch->session->notifying = false;
-			tell(watch, REMOTE_WATCH_ANY, (struct slice){0});
+			tell(watch, &(struct remote_watch_event){.what = REMOTE_WATCH_ANY});
 		}
 		return true;
 	case IMAP_RESPONSE_OTHER:
