@@ -293,8 +293,6 @@ send_some(struct stream *stream)
 		fifo_consume(from, count);
 		stream->sent += stream->compression != NULL ? stream->packing : count;
 		stream->packing = 0;
-	} else if (transfer != TRANSFER_WAIT && !input_is_full(stream)) {
-		(void)take_in(stream); /* why it refuses may be the last that it said */
 	}
 	return transfer;
 }
