@@ -50,6 +50,19 @@ lock_schema(struct store *store, bool *out_alone, struct error *err)
 	return io_lock(store->schema_lock, SCHEMA_OCTET, IO_LOCK_SHARED, SCHEMA_WAIT_MS, NULL, err);
 }
 
+/* SQLite would make it readable for others; its log and its shared memory take their mode from it. */
+static bool
+make_private(struct store *store, struct error *err)
+{
+	int fd;
+
+	if (!io_open(store->dir, STORE_DATABASE, O_RDWR | O_CREAT | O_EXCL, &fd, err)) {
+		return false;
+	}
+	io_close(store->io, &fd);
+	return true;
+}
+
 static bool
 open_database(struct store *store, bool create, struct error *err)
 {
@@ -237,7 +250,8 @@ open_in(struct store *store, const char *path, const struct store_identity *iden
 	if (fresh && !alone) {
 		return error_set(err, ERROR_RETRY, "another process is making the store %s: try again", path);
 	}
-	if (!open_database(store, alone, err) || !check_version(store, alone, err) || !open_wake(store, err) ||
+	if ((fresh && !make_private(store, err)) || !open_database(store, alone, err) ||
+		!check_version(store, alone, err) || !open_wake(store, err) ||
 		!prepare(store, identity, out_rolled_back, err)) {
 		return false;
 	}
@@ -245,6 +259,9 @@ open_in(struct store *store, const char *path, const struct store_identity *iden
 		return error_set(err, ERROR_CONFIG,
 			"%s holds another store than %s.id says: mount the right disk, or remove %s.id", path, path,
 			path);
+	}
+	if (alone && !store_sweep_spool(store, err)) {
+		return false;
 	}
 	if ((!known && !store_marks_make_known(store->io, path, store->id, err)) ||
 		(alone && !io_lock(store->schema_lock, SCHEMA_OCTET, IO_LOCK_SHARED, 0, NULL, err))) {

@@ -208,6 +208,10 @@ store_log_is_due(uint64_t pages)
 	return pages * DB_PAGE_BYTES >= STORE_LOG_DUE_BYTES;
 }
 
+/* --- store_sweep.c --- */
+/* Removes spools and contents of local files that nothing refers to. Nobody else may have the store open. */
+bool store_sweep_spool(struct store *store, struct error *err) MUST_CHECK;
+
 /* --- store_thread.c --- */
 bool store_thread_start(struct store *store, struct error *err) MUST_CHECK;
 void store_thread_end(struct store *store);

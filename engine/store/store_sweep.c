@@ -458,6 +458,97 @@ purge_old(struct store *store, int64_t before_s, struct error *err)
 	       find_locals(store, before_s, &ids, err) && write_each(store, &ids, purge_local, err);
 }
 
+/* --- spools that a crash left --- */
+
+struct leftovers {
+	struct store_txn *txn;
+	struct buf names; /* each ended by a NUL */
+	struct error err;
+};
+
+static void
+leftovers_finish(struct leftovers *leftovers)
+{
+	buf_finish(&leftovers->names);
+}
+
+static bool
+is_referred_to(struct store_txn *txn, const char *sql, const char *name, uint64_t id, bool *out, struct error *err)
+{
+	SCOPED(db_end) struct db_statement *select = NULL;
+
+	if (!store_prepare(txn, sql, &select, err)) {
+		return false;
+	}
+	if (name != NULL) {
+		db_bind_text(select, 1, slice_of(name));
+	} else {
+		db_bind_u64(select, 1, id);
+	}
+	enum db_row row = db_step(select, err);
+
+	*out = row == DB_ROW;
+	return row != DB_FAILED;
+}
+
+/* Only names that are ours to give: l and a number, or 32 hexadecimal digits. */
+static bool
+note_leftover(void *context, const char *name)
+{
+	struct leftovers *leftovers = context;
+	struct slice digits = slice_of(name);
+	char path[64];
+	uint64_t id = 0;
+	bool wanted = true;
+
+	if (digits.length > 1 && digits.length < 20 && name[0] == 'l' && slice_to_u64(slice_skip(digits, 1), &id) &&
+		id <= INT64_MAX) {
+		if (!is_referred_to(leftovers->txn, "SELECT 1 FROM local WHERE id = ? AND expunged IS NULL", NULL, id,
+			    &wanted, &leftovers->err)) {
+			return false;
+		}
+	} else if (digits.length == 32 && strspn(name, "0123456789abcdef") == 32) {
+		(void)snprintf(path, sizeof(path), "spool/%.32s", name);
+		if (!is_referred_to(leftovers->txn, "SELECT 1 FROM pending WHERE file = ?", path, 0, &wanted,
+			    &leftovers->err)) {
+			return false;
+		}
+	}
+	if (!wanted) {
+		buf_append(&leftovers->names, slice_make(name, digits.length + 1));
+	}
+	return true;
+}
+
+bool
+store_sweep_spool(struct store *store, struct error *err)
+{
+	SCOPED(store_read_end) struct store_txn *txn = NULL;
+	SCOPED(leftovers_finish) struct leftovers leftovers = {0};
+
+	if (!store_read_begin(store, &txn, err)) {
+		return false;
+	}
+	leftovers.txn = txn;
+	if (!io_list(store->dir, "spool", note_leftover, &leftovers, err)) {
+		return false;
+	}
+	if (leftovers.err.kind != ERROR_NONE) {
+		*err = leftovers.err;
+		return false;
+	}
+	for (size_t at = 0; at < leftovers.names.length; at += strlen(leftovers.names.data + at) + 1) {
+		char path[64];
+
+		(void)snprintf(path, sizeof(path), "spool/%.40s", leftovers.names.data + at);
+		log_info("store", "event=leftover-removed file=%s", path);
+		if (!io_unlink(store->dir, path, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 bool
 store_maintain(struct store *store, unsigned undelete_days, struct error *err)
 {

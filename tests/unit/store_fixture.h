@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -157,6 +158,49 @@ fixture_audit(void)
 	if (findings.length > 0) {
 		fail_msg("%s", findings.data);
 	}
+}
+
+/* Runs a command that is to succeed. */
+static inline void fixture_shell(const char *format, ...) PRINTF_LIKE(1, 2);
+
+static inline void
+fixture_shell(const char *format, ...)
+{
+	char command[1024];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(command, sizeof(command), format, arguments);
+	va_end(arguments);
+	assert_int_equal(system(command), 0);
+}
+
+/* Opens the store that fixture_reopen or a test has closed. */
+static inline bool
+fixture_open(bool *out_rolled_back)
+{
+	return store_open(fixture.io, fixture.path, NULL, out_rolled_back, &fixture.store, &fixture.err);
+}
+
+/* Each in a write of its own. */
+static inline struct mailbox_id
+fixture_inbox(void)
+{
+	fixture_write();
+	struct mailbox_id inbox = fixture_mailbox("INBOX");
+
+	fixture_commit();
+	return inbox;
+}
+
+static inline struct number
+fixture_add(struct mailbox_id mailbox)
+{
+	fixture_write();
+	struct number number = fixture_message(mailbox, "x", NULL);
+
+	fixture_commit();
+	return number;
 }
 
 /* The name a message is listed under; to be freed. */
