@@ -41,6 +41,12 @@ append_time(struct buf *out, int64_t time_s)
 	}
 }
 
+static void
+append_count(struct buf *out, uint64_t count, const char *one, const char *many)
+{
+	buf_printf(out, "%" PRIu64 " %s", count, count == 1 ? one : many);
+}
+
 /* Text from outside, fit for a terminal. */
 static void
 append_safe(struct buf *out, const char *text)
@@ -168,11 +174,13 @@ tell_figures(struct report *report, struct error *err)
 		json_key_u64(&report->json, "held", held);
 		return true;
 	}
-	buf_printf(report->out,
-		"  %" PRIu64 " messages in %" PRIu64 " mailboxes, %" PRIu64 "%s not here yet, %" PRIu64
-		" changes queued\n",
-		report->messages, report->mailboxes, report->missing, report->missing == MISSING_MAX ? " or more" : "",
-		queued);
+	buf_append_text(report->out, "  ");
+	append_count(report->out, report->messages, "message", "messages");
+	buf_append_text(report->out, " in ");
+	append_count(report->out, report->mailboxes, "mailbox", "mailboxes");
+	buf_printf(report->out, ", %" PRIu64 "%s not here yet, ", report->missing,
+		report->missing == MISSING_MAX ? " or more" : "");
+	append_count(report->out, queued, "change queued\n", "changes queued\n");
 	if (held > 0) {
 		buf_printf(
 			report->out, "  %" PRIu64 " held: see `mailfs held %s`\n", held, account_name(report->account));
@@ -345,8 +353,10 @@ tell_mailbox(void *context, const struct mailbox *row, struct error *err)
 	}
 	buf_append_text(report->out, "    ");
 	append_safe(report->out, row->name);
-	buf_printf(report->out, ": %" PRIu32 " messages%s%s\n", row->messages,
-		row->listed || row->kind != MAILBOX_REAL ? "" : ", listing", row->read_only ? ", read-only" : "");
+	buf_append_text(report->out, ": ");
+	append_count(report->out, row->messages, "message", "messages");
+	buf_printf(report->out, "%s%s\n", row->listed || row->kind != MAILBOX_REAL ? "" : ", listing",
+		row->read_only ? ", read-only" : "");
 	return true;
 }
 

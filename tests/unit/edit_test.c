@@ -753,7 +753,7 @@ status_is_told_in_both_forms(void **state)
 	(void)write_message(inbox, "x.eml", MESSAGE);
 	must(view_status(account, false, &text, &err));
 	assert_non_null(strstr(text.data, "home: stopped since "));
-	assert_non_null(strstr(text.data, "1 messages in 1 mailboxes"));
+	assert_non_null(strstr(text.data, "1 message in 1 mailbox"));
 	must(view_status(account, true, &json, &err));
 	assert_non_null(strstr(json.data, "\"account\": \"home\""));
 	assert_non_null(strstr(json.data, "\"name\": \"Work\""));
