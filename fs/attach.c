@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -57,6 +58,45 @@ attach_unmount(const char *dir, bool lazy, struct error *err)
 		return error_set(err, ERROR_INVALID, "%s: nothing is mounted there", dir);
 	}
 	return error_errno(err, errno, "unmounting %s", dir);
+}
+
+unsigned
+attach_connection(const char *dir)
+{
+	struct statx st;
+
+	if (statx(AT_FDCWD, dir, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) != 0) {
+		return 0;
+	}
+	return st.stx_dev_major == 0 ? st.stx_dev_minor : 0;
+}
+
+static void
+abort_connection(unsigned connection)
+{
+	char path[64];
+	int fd;
+
+	if (connection == 0) {
+		return;
+	}
+	(void)snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", connection);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0) {
+		log_debug("mount", "event=no-abort path=%s error=\"%m\"", path);
+		return;
+	}
+	(void)!write(fd, "1", 1);
+	(void)close(fd);
+}
+
+bool
+attach_force(const char *dir, unsigned connection, struct error *err)
+{
+	bool done = umount2(dir, UMOUNT_NOFOLLOW | MNT_FORCE | MNT_DETACH) == 0 || attach_unmount(dir, true, err);
+
+	abort_connection(connection);
+	return done;
 }
 
 /* --- before mounting --- */

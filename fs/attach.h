@@ -10,6 +10,10 @@ bool attach_prepare(const char *dir, struct error *err) MUST_CHECK;
 /* As root: mounts `dir` with mount(2) and gives the open /dev/fuse. The mount is the user's for whom it is made (setuid=). */
 bool attach_mount(const char *dir, const char *source, const struct mount_options *options, int *out_fd,
 	struct error *err) MUST_CHECK;
+/* Finds the kernel's number of the connection behind a mount, without asking the mount anything; 0 if it cannot be told. */
+unsigned attach_connection(const char *dir);
+/* Unmounts at once, and whoever still waits for an answer gets an error. Where we are not root that needs the file system fusectl. */
+bool attach_force(const char *dir, unsigned connection, struct error *err) MUST_CHECK;
 /* Unmounts; `lazy`: at once, whoever works in it. */
 bool attach_unmount(const char *dir, bool lazy, struct error *err) MUST_CHECK;
 

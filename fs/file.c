@@ -620,23 +620,15 @@ settle(struct mount *mount, struct file *file)
 }
 
 void
-file_close_all(struct mount *mount)
+file_reject_half(struct file *file)
 {
-	uint64_t inode, value;
+	struct error err = ERROR_INIT;
 
-	while (inode_map_any(&mount->files, &inode, &value)) {
-		struct file *file = (struct file *)(uintptr_t)value;
-		struct error err = ERROR_INIT;
-
-		/* what was written since the last FLUSH may be half of it */
-		if (file->state == FILE_WRITER && file->dirty && !file_flush(file, true, &err)) {
-			log_warn("mount", "event=rejecting error=\"%s\"", err.text);
-		}
-		file->writers = 0;
-		settle(mount, file);
-		file->references = 1;
-		file_drop(mount, &file);
+	mutex_lock(&file->lock);
+	if (file->state == FILE_WRITER && file->dirty && !edit_writer_flush(file->writer, true, &err)) {
+		log_warn("mount", "event=rejecting error=\"%s\"", err.text);
 	}
+	mutex_unlock(&file->lock);
 }
 
 void

@@ -101,7 +101,7 @@ bool file_rename(struct mount *mount, struct file *file, struct node dir, struct
 
 /* The kernel forgot an inode: its alias ends. */
 void file_forget(struct mount *mount, uint64_t inode);
-/* At the end of the mount: what was complete is handed over, what was half written is rejected. */
-void file_close_all(struct mount *mount);
+/* At the end of the mount, before its handle is closed: what was written since the last FLUSH may be half of a message, and is rejected. */
+void file_reject_half(struct file *file);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@
 #define READ_BYTES_MAX (2u << 20)
 
 struct handle *
-handle_create(enum handle_kind kind, uint64_t inode)
+handle_create(struct mount *mount, enum handle_kind kind, uint64_t inode)
 {
 	struct handle *handle = calloc(1, sizeof(*handle));
 
@@ -30,8 +31,17 @@ handle_create(enum handle_kind kind, uint64_t inode)
 		abort();
 	}
 	handle->kind = kind;
+	handle->references = 1;
 	handle->inode = inode;
 	handle->fd = -1;
+	mutex_lock(&mount->lock);
+	handle->next_open = mount->open_handles;
+	handle->at_open = &mount->open_handles;
+	if (handle->next_open != NULL) {
+		handle->next_open->at_open = &handle->next_open;
+	}
+	mount->open_handles = handle;
+	mutex_unlock(&mount->lock);
 	return handle;
 }
 
@@ -98,8 +108,17 @@ handle_attr(struct mount *mount, uint64_t inode, struct entry *out)
 /* --- ending --- */
 
 static void
-destroy(struct mount *mount, struct handle *handle)
+drop(struct mount *mount, struct handle *handle)
 {
+	if (atomic_fetch_sub(&handle->references, 1) > 1) {
+		return;
+	}
+	mutex_lock(&mount->lock);
+	*handle->at_open = handle->next_open;
+	if (handle->next_open != NULL) {
+		handle->next_open->at_open = handle->at_open;
+	}
+	mutex_unlock(&mount->lock);
 	switch (handle->kind) {
 	case HANDLE_BODY:
 		unlist_body(mount, handle);
@@ -121,13 +140,26 @@ destroy(struct mount *mount, struct handle *handle)
 	free(handle);
 }
 
+void
+handle_close_all(struct mount *mount)
+{
+	struct handle *handle;
+
+	while ((handle = mount->open_handles) != NULL) { /* no thread is left that answers */
+		if (handle->kind == HANDLE_FILE && handle->writes) {
+			file_reject_half(handle->file);
+		}
+		drop(mount, handle);
+	}
+}
+
 /* Gives the handle to the kernel; if it takes it no more, that was its life. */
 static void
 answer_opened(struct mount *mount, fuse_req_t req, struct handle *handle, struct fuse_file_info *info)
 {
 	info->fh = (uint64_t)(uintptr_t)handle;
 	if (!reply_open(req, info)) {
-		destroy(mount, handle);
+		drop(mount, handle);
 	}
 }
 
@@ -150,7 +182,7 @@ wants_writing(const struct fuse_file_info *info)
 static struct handle *
 handle_of_body(struct mount *mount, const struct opening *opening, struct view_body *body)
 {
-	struct handle *handle = handle_create(HANDLE_BODY, opening->inode);
+	struct handle *handle = handle_create(mount, HANDLE_BODY, opening->inode);
 	struct error err = ERROR_INIT;
 
 	handle->body = body;
@@ -191,7 +223,7 @@ open_file(struct mount *mount, const struct opening *opening, struct handle **ou
 		file_close(mount, &file, writes);
 		return false;
 	}
-	handle = handle_create(HANDLE_FILE, opening->inode);
+	handle = handle_create(mount, HANDLE_FILE, opening->inode);
 	handle->file = file;
 	handle->writes = writes;
 	*out = handle;
@@ -223,7 +255,7 @@ open_message(struct mount *mount, struct opening *opening, struct handle **out, 
 	if (result != VIEW_BODY_OPEN || !wants_writing(&opening->info)) {
 		return result;
 	}
-	destroy(mount, *out); /* it is here: it can be copied at the first write */
+	drop(mount, *out); /* it is here: it can be copied at the first write */
 	*out = NULL;
 	return open_file(mount, opening, out, err) ? VIEW_BODY_OPEN : VIEW_BODY_FAILED;
 }
@@ -385,7 +417,7 @@ handle_answer_create(struct mount *mount, fuse_req_t req, uint64_t dir_inode, co
 		reply_error(req, &err);
 		return;
 	}
-	handle = handle_create(HANDLE_FILE, entry.inode);
+	handle = handle_create(mount, HANDLE_FILE, entry.inode);
 	handle->file = file;
 	handle->writes = true;
 	info->fh = (uint64_t)(uintptr_t)handle;
@@ -393,7 +425,7 @@ handle_answer_create(struct mount *mount, fuse_req_t req, uint64_t dir_inode, co
 	info->noflush = entry.node.kind == NODE_LOCAL;
 	if (!reply_create(req, &entry, info)) {
 		file_unlink(mount, file); /* who made it never heard of it */
-		destroy(mount, handle);
+		drop(mount, handle);
 	}
 }
 
@@ -455,6 +487,7 @@ handle_answer_read(struct mount *mount, fuse_req_t req, size_t size, off_t offse
 	struct slice text;
 
 	size = size < READ_BYTES_MAX ? size : READ_BYTES_MAX;
+	(void)atomic_fetch_add(&handle->references, 1);
 	switch (handle->kind) {
 	case HANDLE_BODY:
 		answer_body_read(req, handle, size, (uint64_t)offset);
@@ -473,6 +506,7 @@ handle_answer_read(struct mount *mount, fuse_req_t req, size_t size, off_t offse
 		view_control_read_events(mount, handle->reader, req, size, (info->flags & O_NONBLOCK) == 0);
 		break;
 	}
+	drop(mount, handle);
 }
 
 void
@@ -533,7 +567,7 @@ handle_answer_flush(struct mount *mount, fuse_req_t req, struct fuse_file_info *
 void
 handle_answer_release(struct mount *mount, fuse_req_t req, struct fuse_file_info *info)
 {
-	destroy(mount, handle_of(info));
+	drop(mount, handle_of(info));
 	reply_done(req);
 }
 

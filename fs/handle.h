@@ -17,6 +17,9 @@ enum handle_kind {
 
 struct handle { /* fuse_file_info.fh */
 	enum handle_kind kind;
+	_Atomic unsigned
+		references; /* the kernel's, and a read's that is being answered: its RELEASE may come before that returns */
+	struct handle *next_open, **at_open; /* in mount->open_handles, under mount->lock */
 	uint64_t inode;
 	struct view_body *body;        /* BODY */
 	struct entry entry;            /* BODY: as it was at OPEN, for fstat once the message is gone */
@@ -28,7 +31,9 @@ struct handle { /* fuse_file_info.fh */
 	struct control_reader *reader; /* EVENTS */
 };
 
-struct handle *handle_create(enum handle_kind kind, uint64_t inode);
+struct handle *handle_create(struct mount *mount, enum handle_kind kind, uint64_t inode);
+/* Ends those that are open when the mount ends: no RELEASE will come. */
+void handle_close_all(struct mount *mount);
 /* What stat showed at OPEN of a message that is still open. */
 bool handle_attr(struct mount *mount, uint64_t inode, struct entry *out);
 

@@ -110,16 +110,3 @@ inode_map_remove(struct inode_map *map, uint64_t inode)
 	}
 	map->slots[hole].inode = 0;
 }
-
-bool
-inode_map_any(const struct inode_map *map, uint64_t *out_inode, uint64_t *out_value)
-{
-	for (size_t i = 0; map->count > 0 && i < map->capacity; i++) {
-		if (map->slots[i].inode != 0) {
-			*out_inode = map->slots[i].inode;
-			*out_value = map->slots[i].value;
-			return true;
-		}
-	}
-	return false;
-}

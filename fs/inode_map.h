@@ -17,7 +17,5 @@ bool inode_map_get(const struct inode_map *map, uint64_t inode, uint64_t *out);
 /* Sets the value; inode 0 is nobody's. */
 void inode_map_put(struct inode_map *map, uint64_t inode, uint64_t value);
 void inode_map_remove(struct inode_map *map, uint64_t inode);
-/* Gives one of those that are there; false when there are none. */
-bool inode_map_any(const struct inode_map *map, uint64_t *out_inode, uint64_t *out_value);
 
 #endif

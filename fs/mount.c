@@ -27,6 +27,8 @@
 #include "fs/plain.h"
 
 #define THREADS       4
+#define GRACE_MS      1000 /* after a signal, for who works in the mount */
+#define GRACE_STEP_MS 100
 #define WAKE_EVERY_MS 20 /* how often a thread that sits in read(2) is called until it comes */
 
 _Static_assert(FUSE_BATCH_FORGET < MOUNT_OPCODES_MAX, "a counter for every operation");
@@ -177,6 +179,7 @@ attach(struct mount *mount, const char *source, struct error *err)
 		return error_set(err, ERROR_REFUSED, "%s could not be mounted", mount->dir);
 	}
 	mount->attached = true;
+	mount->connection = attach_connection(mount->dir);
 	return true;
 }
 
@@ -351,12 +354,33 @@ any_ended(const struct worker workers[THREADS])
 	return false;
 }
 
+/* A signal came. Who works in the mount has a moment to end; then it is taken from them. */
+static void
+leave(struct mount *mount, const struct worker workers[THREADS])
+{
+	struct pollfd waiting = {.fd = mount->wakeup, .events = POLLIN};
+	int64_t end_ms = park_now_ms() + GRACE_MS;
+	struct error err = ERROR_INIT;
+	bool detached = false;
+	uint64_t count;
+
+	while (!any_ended(workers) && park_now_ms() < end_ms) {
+		detached = detached || attach_unmount(mount->dir, false, &err);
+		(void)!read(mount->wakeup, &count, sizeof(count));
+		if (!any_ended(workers)) {
+			(void)poll(&waiting, 1, GRACE_STEP_MS);
+		}
+	}
+	if (!detached && !any_ended(workers) && !attach_force(mount->dir, mount->connection, &err)) {
+		log_warn("mount", "event=unmount error=\"%s\"", err.text);
+	}
+}
+
 bool
 mount_run(struct mount *mount, struct error *err)
 {
 	struct worker workers[THREADS];
 	struct pollfd waiting = {.fd = mount->wakeup, .events = POLLIN};
-	struct error detach = ERROR_INIT;
 	bool done;
 
 	for (size_t i = 0; i < THREADS; i++) {
@@ -365,14 +389,10 @@ mount_run(struct mount *mount, struct error *err)
 	done = start_workers(workers, err);
 	while (done && poll(&waiting, 1, -1) < 0 && errno == EINTR) {
 	}
-	bool ended = any_ended(workers);
-
-	mount->attached = false; /* by the path another mount may be there soon */
-	if (!ended) {            /* a signal: nobody new comes in, and who is in it gets no more answers */
-		if (!attach_unmount(mount->dir, true, &detach)) {
-			log_warn("mount", "event=unmount error=\"%s\"", detach.text);
-		}
+	if (!any_ended(workers)) {
+		leave(mount, workers);
 	}
+	mount->attached = false; /* by the path another mount may be there soon */
 	stop_workers(mount, workers);
 	return done;
 }
@@ -406,8 +426,9 @@ mount_close(struct mount **out)
 	if (mount->attached && !attach_unmount(mount->dir, true, &err)) {
 		log_debug("mount", "event=unmounted-already reason=\"%s\"", err.text);
 	}
-	if (mount->account_count > 0 && mount->park != NULL) {
-		file_close_all(mount);
+	park_stop(mount->park); /* what waits is answered, and opens nothing more */
+	if (mount->account_count > 0 && mount->notify != NULL) {
+		handle_close_all(mount);
 	}
 	notify_destroy(&mount->notify);
 	park_destroy(&mount->park);

@@ -13,6 +13,7 @@
 #define MOUNT_ACCOUNTS_MAX 256
 #define MOUNT_OPCODES_MAX  64 /* counters by the kernel's number of an operation */
 
+struct handle;
 struct park;
 struct notify;
 struct file;
@@ -30,7 +31,8 @@ struct mount {
 	struct fuse_session *session;
 	int device_fd; /* /dev/fuse where mount(2) was ours, else -1 */
 	bool attached;
-	int wakeup; /* eventfd: a signal came, or a thread ended */
+	unsigned connection; /* the kernel's number of it, 0: not known */
+	int wakeup;          /* eventfd: a signal came, or a thread ended */
 	_Atomic bool stop;
 	bool can_expire;
 	uid_t uid;
@@ -50,6 +52,7 @@ struct mount {
 	struct mutex lock;              /* rank FS: held for a moment, never while the engine is called */
 	struct inode_map aliases;       /* under lock: inode the kernel knows -> inode of what it became (file.h) */
 	struct inode_map dir_times;     /* under lock: directory -> when this mount last changed it, ns (dir.h) */
+	struct handle *open_handles;    /* under lock */
 	struct inode_map open_bodies;   /* under lock: message -> its first open struct handle (handle.h) */
 	struct inode_map files;         /* under lock: inode -> struct file written through this mount (file.h) */
 	struct file *named_files;       /* under lock: those whose name is nowhere else yet */

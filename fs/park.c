@@ -296,18 +296,26 @@ park_start(struct park *park, struct error *err)
 }
 
 void
+park_stop(struct park *park)
+{
+	if (park == NULL || !park->running) {
+		return;
+	}
+	mutex_lock(&park->lock);
+	park->stop = true;
+	condition_signal(&park->changed);
+	mutex_unlock(&park->lock);
+	(void)pthread_join(park->thread, NULL);
+	park->running = false;
+}
+
+void
 park_destroy(struct park **park)
 {
 	if (*park == NULL) {
 		return;
 	}
-	mutex_lock(&(*park)->lock);
-	(*park)->stop = true;
-	condition_signal(&(*park)->changed);
-	mutex_unlock(&(*park)->lock);
-	if ((*park)->running) {
-		(void)pthread_join((*park)->thread, NULL);
-	}
+	park_stop(*park);
 	assert((*park)->waits == NULL);
 	condition_finish(&(*park)->changed);
 	mutex_finish(&(*park)->lock);

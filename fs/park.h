@@ -26,7 +26,8 @@ typedef void park_answer(
 
 struct park *park_create(struct mount *mount);
 bool park_start(struct park *park, struct error *err) MUST_CHECK;
-/* Answers all that wait (PARK_CLOSED) and ends the thread. NULL is fine. */
+/* Answers all that wait (PARK_CLOSED) and ends the thread; what comes after waits for nobody. NULL is fine. */
+void park_stop(struct park *park);
 void park_destroy(struct park **park);
 
 /* Waits for the body of a message, at most timeout_ms. False with err filled when it is refused at once (ERROR_UNREACHABLE); then `answer` is not called. */

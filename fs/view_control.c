@@ -243,7 +243,7 @@ view_control_open(
 		if (!rejected_find(&rejected, err) || !edit_rejected_open(account, rejected.found_name, &fd, err)) {
 			return false;
 		}
-		handle = handle_create(HANDLE_DESCRIPTOR, 0);
+		handle = handle_create(mount, HANDLE_DESCRIPTOR, 0);
 		handle->fd = fd;
 	} else if (node.number == CONTROL_EVENTS) {
 		struct control_reader *reader;
@@ -251,7 +251,7 @@ view_control_open(
 		if (!open_events(mount, node.account, &reader, err)) {
 			return false;
 		}
-		handle = handle_create(HANDLE_EVENTS, 0);
+		handle = handle_create(mount, HANDLE_EVENTS, 0);
 		handle->reader = reader;
 		info->direct_io = info->nonseekable = 1;
 	} else {
@@ -260,7 +260,7 @@ view_control_open(
 		if (!render(account, node.number, &text, err)) {
 			return false;
 		}
-		handle = handle_create(HANDLE_TEXT, 0);
+		handle = handle_create(mount, HANDLE_TEXT, 0);
 		handle->text = text;
 		text = BUF_INIT;
 		info->direct_io = 1; /* its size, 0, is no size */

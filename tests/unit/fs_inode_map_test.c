@@ -48,31 +48,11 @@ it_agrees_with_an_array(void **state)
 	inode_map_finish(&map);
 }
 
-static void
-any_gives_all_of_them_one_after_another(void **state)
-{
-	struct inode_map map = {0};
-	uint64_t inode, value, sum = 0;
-
-	assert_false(inode_map_any(&map, &inode, &value));
-	for (uint64_t i = 1; i <= 100; i++) {
-		inode_map_put(&map, i, i * 2);
-	}
-	while (inode_map_any(&map, &inode, &value)) {
-		assert_int_equal(value, inode * 2);
-		sum += inode;
-		inode_map_remove(&map, inode);
-	}
-	assert_int_equal(sum, 5050);
-	inode_map_finish(&map);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_agrees_with_an_array),
-		cmocka_unit_test(any_gives_all_of_them_one_after_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
