@@ -3,7 +3,7 @@
  * Reading goes through a snapshot (store_read_begin), writing through a transaction (store_write_begin); every function below and in
  * mailbox.h, message.h, body.h, base.h, change.h takes the `struct store_txn` of either. A reading function works in both; a changing one asserts that it is in a
  * write. Within the process writers queue and the mount goes first; between processes `locks/writer` (S8). No transaction outlives its
- * request or waits for the network.
+ * request or waits for the network, and who has begun a write takes no lock ranked before the store's until it has ended.
  *
  * Durability: a commit is DURABLE (synchronous=FULL, it is on disk when it returns) or LAZY (it rides on the next durable one, at the latest after 100 ms, done by
  * a thread of the store). Bodies swept and checkpoints are store_maintain's, called by the driver.
