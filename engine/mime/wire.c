@@ -76,15 +76,38 @@ wire_drop_cr(struct slice piece, struct buf *out)
 	}
 }
 
+/* In one pass, for this is done to every body that comes: the first line that does not turn back ends it. */
 bool
 wire_to_lf(struct slice wire, struct buf *out)
 {
-	struct wire_scan scan = scan_of(wire);
-
-	if (wire_scan_served(&scan) != WIRE_FORM_LF) {
-		return false;
+	if (wire.length == 0) {
+		return true;
 	}
-	wire_drop_cr(wire, out);
+	buf_reserve(out, wire.length);
+	const char *from = wire.data, *end = wire.data + wire.length;
+	char *to = out->data + out->length;
+
+	while (from < end) {
+		const char *lf = memchr(from, '\n', (size_t)(end - from));
+
+		if (lf != NULL && (lf == from || lf[-1] != '\r')) {
+			return false;
+		}
+		size_t text = (size_t)((lf != NULL ? lf - 1 : end) - from);
+
+		if (memchr(from, '\r', text) != NULL) {
+			return false;
+		}
+		memcpy(to, from, text);
+		to += text;
+		if (lf == NULL) {
+			break;
+		}
+		*to++ = '\n';
+		from = lf + 1;
+	}
+	*to = '\0';
+	out->length = (size_t)(to - out->data);
 	return true;
 }
 
