@@ -10,8 +10,6 @@
 
 #define HEAD_BYTES   65536
 #define PROMOTED_MAX 1000 /* at a time */
-#define SWEPT_MAX    1000
-#define SWEPT_AGE_NS INT64_C(86400000000000) /* a day */
 
 /* --- pending rows (design 5: a spool with nothing written since its last FLUSH counts as released) --- */
 
@@ -113,93 +111,6 @@ settle_left(struct account *account, struct io_lock_file *locks, const struct pe
 	io_unlock(locks, row->id);
 }
 
-/* --- files in spool/ that nothing names any more: a process that was killed left them --- */
-
-struct sweep {
-	struct account *account;
-	struct store_txn *txn;
-	int64_t now_ns;
-	char *names[SWEPT_MAX];
-	size_t count;
-};
-
-static bool
-find_file(void *context, const struct pending *row)
-{
-	const char **wanted = context;
-
-	if (row->file != NULL && strcmp(row->file, *wanted) == 0) {
-		*wanted = NULL;
-	}
-	return *wanted != NULL;
-}
-
-/* A file of the store's own spools, or of a local name. */
-static bool
-is_needed(struct sweep *sweep, const char *name, const char *path, bool *out, struct error *err)
-{
-	const char *wanted = path;
-	struct local local;
-	uint64_t id;
-
-	if (name[0] == 'l' && slice_to_u64(slice_of(name + 1), &id)) {
-		*out = local_load(sweep->txn, (struct number){id}, &local, err);
-		if (*out) {
-			local_finish(&local);
-		}
-		return *out || err->kind == ERROR_GONE;
-	}
-	if (!pending_each(sweep->txn, find_file, &wanted, err)) {
-		return false;
-	}
-	*out = wanted == NULL;
-	return true;
-}
-
-/* What is young may be a file that another process writes just now. */
-static bool
-note_left(void *context, const char *name)
-{
-	struct sweep *sweep = context;
-	SCOPED(buf_finish) struct buf path = BUF_INIT;
-	struct error ignored = ERROR_INIT;
-	struct io_stat status;
-	bool needed;
-
-	buf_printf(&path, "spool/%s", name);
-	if (io_stat(store_dir(sweep->account->store), path.data, &status, &ignored) && status.is_file &&
-		sweep->now_ns - status.mtime_ns > SWEPT_AGE_NS &&
-		is_needed(sweep, name, path.data, &needed, &ignored) && !needed) {
-		sweep->names[sweep->count++] = slice_dup(buf_slice(&path));
-	}
-	return sweep->count < SWEPT_MAX;
-}
-
-static void
-sweep_spools(struct account *account)
-{
-	SCOPED(store_read_end) struct store_txn *txn = NULL;
-	struct sweep *sweep = calloc(1, sizeof(*sweep));
-	struct error err = ERROR_INIT;
-
-	if (sweep == NULL) {
-		abort();
-	}
-	*sweep = (struct sweep){.account = account, .now_ns = io_wall_ns(account->io)};
-	if (store_read_begin(account->store, &txn, &err)) {
-		sweep->txn = txn;
-		(void)!io_list(store_dir(account->store), "spool", note_left, sweep, &err);
-		store_read_end(&txn);
-	}
-	for (size_t i = 0; i < sweep->count; i++) {
-		if (io_unlink(store_dir(account->store), sweep->names[i], &err)) {
-			log_info("edit", "account=%s event=swept file=%s", account_name(account), sweep->names[i]);
-		}
-		free(sweep->names[i]);
-	}
-	free(sweep);
-}
-
 bool
 edit_recover(struct account *account, struct error *err)
 {
@@ -220,7 +131,6 @@ edit_recover(struct account *account, struct error *err)
 		}
 	}
 	edit_promote(account, &ignored_ms);
-	sweep_spools(account);
 	return true;
 }
 

@@ -9,9 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -698,38 +696,6 @@ the_writer_of_a_living_process_is_left_alone(void **state)
 	assert_int_equal(count_in(inbox), 1);
 }
 
-/* A file in spool/ that was last written so long ago; whether a recovery leaves it there. */
-static bool
-is_left(const char *name, int64_t age_s)
-{
-	char path[160];
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - (time_t)age_s}};
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/store/spool/%s", fixture.top, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(futimens(fd, times), 0);
-	close(fd);
-	must(edit_recover(account, &err));
-	return access(path, F_OK) == 0;
-}
-
-static void
-old_files_that_nothing_names_are_swept(void **state)
-{
-	struct edit_local file = {.parent_kind = 0, .parent = inbox.value, .name = (char *)".x", .mode = 0600};
-	char name[32];
-
-	must(edit_local_create(account, &file, &err));
-	snprintf(name, sizeof(name), "l%llu", (unsigned long long)file.id.value);
-	assert_true(is_left(name, 1000000));
-	assert_false(is_left("l999999", 1000000));
-	assert_true(is_left("l999999", 1000));
-	assert_false(is_left("0123456789abcdef0123456789abcdef", 1000000));
-	assert_true(is_left("0123456789abcdef0123456789abcdef", 10));
-}
-
 /* --- views --- */
 
 static void
@@ -792,7 +758,6 @@ main(void)
 		TEST(a_flushed_file_is_a_message_after_a_crash),
 		TEST(a_file_that_was_still_written_is_rejected_after_a_crash),
 		TEST(the_writer_of_a_living_process_is_left_alone),
-		TEST(old_files_that_nothing_names_are_swept),
 		TEST(the_feed_tells_of_changes),
 		TEST(status_is_told_in_both_forms),
 	};
