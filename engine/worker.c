@@ -474,6 +474,12 @@ note_success(struct worker *worker, bool all)
 	}
 }
 
+static int64_t
+least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* What stands in the store before this is seen by the pass. */
 static void
 forget_changes(struct worker *worker, bool hints)
@@ -509,7 +515,7 @@ run_own_pass(struct worker *worker, bool local_only)
 	ok = store_sync(account->store, &err) && open_session(worker, &err) &&
 	     sync_pass_run(worker->sync, worker->session, &pass, &result, &err);
 	account_set_progress(account, NULL, 0, 0);
-	did = result.new_here + result.new_there + result.moved_here + result.moved_there + result.flags_here +
+	did = result.mailboxes_changed + result.new_here + result.new_there + result.moved_here + result.moved_there + result.flags_here +
 		      result.flags_there + result.expunged_here + result.expunged_there >
 	      0;
 	if (!ok) {
@@ -518,6 +524,11 @@ run_own_pass(struct worker *worker, bool local_only)
 		int64_t now_ms = io_now_ms(account->io);
 
 		note_success(worker, !local_only);
+		if (did) {
+			/* Where one change was another may follow, and a server may forget to tell of it (VIOLATIONS.md). */
+			worker->next_poll_ms =
+				least(worker->next_poll_ms, now_ms + (int64_t)account_config(account)->poll_s * 1000);
+		}
 		if (old_copy && !local_only) {
 			account_settle_rollback(account);
 		}
@@ -681,12 +692,6 @@ keep_up(struct worker *worker, int64_t now_ms)
 				err.text);
 		}
 	}
-}
-
-static int64_t
-least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* Rests until the bell, the stop or the time. */

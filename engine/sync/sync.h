@@ -27,6 +27,7 @@ struct sync_settings { /* borrowed for the sync's life */
 struct sync_result {
 	uint64_t new_here, new_there, moved_here, moved_there, flags_here, flags_there, expunged_here, expunged_there, bodies;
 	uint64_t mailboxes_scanned;
+	uint64_t mailboxes_changed; /* created, renamed, removed, subscribed, on either side */
 	uint64_t failed, held, deferred;
 	bool again;      /* something waits for another pass soon (a lost race, a lost answer to look for) */
 	int64_t again_in_ms;
