@@ -457,22 +457,13 @@ base_message_each_by_guid(struct store_txn *txn, uint32_t remote, const struct g
 	return row == DB_DONE;
 }
 
-bool
-base_message_each(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox,
+static bool
+base_messages(struct db_statement *rows,
 	bool (*each)(void *context, const struct base_message *base, struct error *err), void *context,
 	struct error *err)
 {
-	SCOPED(db_end) struct db_statement *rows = NULL;
 	enum db_row row;
 
-	if (!store_prepare(txn,
-		    "SELECT " BASE_MESSAGE_COLUMNS
-		    " FROM base_message b WHERE b.remote = ? AND b.mailbox = ? ORDER BY b.uidvalidity, b.uid",
-		    &rows, err)) {
-		return false;
-	}
-	db_bind_u64(rows, 1, remote);
-	db_bind_u64(rows, 2, mailbox.value);
 	while ((row = db_step(rows, err)) == DB_ROW) {
 		struct base_message base;
 
@@ -488,6 +479,45 @@ base_message_each(struct store_txn *txn, uint32_t remote, struct mailbox_id mail
 }
 
 bool
+base_message_each(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox,
+	bool (*each)(void *context, const struct base_message *base, struct error *err), void *context,
+	struct error *err)
+{
+	SCOPED(db_end) struct db_statement *rows = NULL;
+
+	if (!store_prepare(txn,
+		    "SELECT " BASE_MESSAGE_COLUMNS
+		    " FROM base_message b WHERE b.remote = ? AND b.mailbox = ? ORDER BY b.uidvalidity, b.uid",
+		    &rows, err)) {
+		return false;
+	}
+	db_bind_u64(rows, 1, remote);
+	db_bind_u64(rows, 2, mailbox.value);
+	return base_messages(rows, each, context, err);
+}
+
+bool
+base_message_each_untold(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, struct remote_uid uid,
+	bool (*each)(void *context, const struct base_message *base, struct error *err), void *context,
+	struct error *err)
+{
+	SCOPED(db_end) struct db_statement *rows = NULL;
+
+	if (!store_prepare(txn,
+		    "SELECT " BASE_MESSAGE_COLUMNS
+		    " FROM base_message b WHERE b.remote = ? AND b.mailbox = ? AND b.uidvalidity = ? AND b.uid >= ?"
+		    " AND b.size = 0 AND b.gone = 0 ORDER BY b.uid",
+		    &rows, err)) {
+		return false;
+	}
+	db_bind_u64(rows, 1, remote);
+	db_bind_u64(rows, 2, mailbox.value);
+	db_bind_u64(rows, 3, uid.uidvalidity);
+	db_bind_u64(rows, 4, uid.uid);
+	return base_messages(rows, each, context, err);
+}
+
+bool
 base_known(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, uint32_t uidvalidity, struct uidset *out,
 	struct error *err)
 {
@@ -496,7 +526,7 @@ base_known(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, ui
 
 	if (!store_prepare(txn,
 		    "SELECT uid FROM base_message WHERE remote = ? AND mailbox = ? AND uidvalidity = ? AND gone IN (0, "
-		    "2) ORDER BY uid",
+		    "2) AND size > 0 ORDER BY uid",
 		    &rows, err)) {
 		return false;
 	}
@@ -520,12 +550,12 @@ base_newest(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, u
 	/* The last changed one is looked for among the newest 1000, lest the whole mailbox is read for it. */
 	static const char newest[] =
 		"SELECT " BASE_MESSAGE_COLUMNS
-		" FROM base_message b WHERE b.remote = ? AND b.mailbox = ? AND b.uidvalidity = ? AND b.gone = 0"
-		" ORDER BY b.uid DESC LIMIT 1";
+		" FROM base_message b WHERE b.remote = ? AND b.mailbox = ? AND b.uidvalidity = ? AND b.gone = 0 AND "
+		"b.size > 0 ORDER BY b.uid DESC LIMIT 1";
 	static const char changed[] =
 		"SELECT * FROM (SELECT " BASE_MESSAGE_COLUMNS
-		" FROM base_message b WHERE b.remote = ? AND b.mailbox = ? AND b.uidvalidity = ? AND b.gone = 0"
-		" ORDER BY b.uid DESC LIMIT 1000) ORDER BY modseq DESC LIMIT 1";
+		" FROM base_message b WHERE b.remote = ? AND b.mailbox = ? AND b.uidvalidity = ? AND b.gone = 0 AND "
+		"b.size > 0 ORDER BY b.uid DESC LIMIT 1000) ORDER BY modseq DESC LIMIT 1";
 	SCOPED(db_end) struct db_statement *find = NULL;
 
 	if (!store_prepare(txn, last_changed ? changed : newest, &find, err)) {

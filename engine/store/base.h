@@ -71,7 +71,7 @@ struct base_message {
 	struct number number;
 	struct guid guid;
 	uint64_t modseq;
-	uint64_t size_bytes;
+	uint64_t size_bytes; /* as the remote tells it; 0: it was uploaded, and the remote has not told of it yet */
 	int64_t internaldate_s;
 	enum base_served served;
 	struct digest digest;
@@ -102,7 +102,11 @@ bool base_message_each_by_guid(struct store_txn *txn, uint32_t remote, const str
 bool base_message_each(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox,
 	bool (*each)(void *context, const struct base_message *base, struct error *err), void *context,
 	struct error *err) MUST_CHECK;
-/* The UIDs of a mailbox that are there (gone = BASE_HERE or BASE_MARKED). */
+/* Those there of which the remote has not told yet, from `uid` on. */
+bool base_message_each_untold(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, struct remote_uid uid,
+	bool (*each)(void *context, const struct base_message *base, struct error *err), void *context,
+	struct error *err) MUST_CHECK;
+/* The UIDs of a mailbox that are there (gone = BASE_HERE or BASE_MARKED) and that the remote has told of. */
 bool base_known(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, uint32_t uidvalidity,
 	struct uidset *out, struct error *err) MUST_CHECK;
 /* The newest message there with a GUID, else any; and the one changed last (R7). false in *out_found: none. */

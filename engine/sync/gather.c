@@ -156,7 +156,11 @@ gather_mark_aside(void *context, const struct aside *aside, struct error *err)
 	struct run_box *box = run_box_of(gather->run, aside->mailbox);
 	struct base_message base;
 
-	if (box == NULL || aside->next_try_s > io_wall_s(gather->run->sync->io)) {
+	if (box == NULL) {
+		return true;
+	}
+	if (aside->next_try_s > io_wall_s(gather->run->sync->io)) {
+		box->set_aside |= aside->number.value == 0 && aside->direction == SIDE_REMOTE;
 		return true;
 	}
 	if (aside->number.value == 0) {
@@ -198,9 +202,10 @@ gather_take_intent(void *context, const struct intent *intent, struct error *err
 	struct run *run = context;
 
 	(void)err;
-	run->intents = gather_grow(run->intents, run->intent_count, sizeof(*run->intents));
-	run->intents[run->intent_count] = *intent;
-	run->intents[run->intent_count++].detail = intent->detail != NULL ? arena_text(&run->arena, slice_of(intent->detail)) : NULL;
+	struct intent copy = *intent;
+
+	copy.detail = intent->detail != NULL ? arena_text(&run->arena, slice_of(intent->detail)) : NULL;
+	run_add_intent(run, &copy);
 	if (intent->kind > INTENT_MOVE) {
 		return true;
 	}

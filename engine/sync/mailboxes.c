@@ -15,6 +15,8 @@ struct mailboxes {
 	char separator;
 	size_t local_count, base_count, capacity;
 	struct tree_remote *remotes;
+	struct intent *intents; /* of creations and renames, of earlier passes */
+	size_t intent_count;
 };
 
 /* --- the account check --- */
@@ -370,7 +372,6 @@ mailboxes_write_settled(struct run *run, struct store_txn *txn, void *context, s
 	return intent_remove(txn, intent->id, err);
 }
 
-/* Whatever became of it, the next listing shows it: names are compared with the base, not remembered. */
 static bool
 mailboxes_with_intent(struct run *run, enum intent_kind kind, struct mailbox_id mailbox, const char *detail, struct intent *out, struct error *err)
 {
@@ -380,12 +381,13 @@ mailboxes_with_intent(struct run *run, enum intent_kind kind, struct mailbox_id 
 }
 
 static bool
-mailboxes_ended(struct run *run, struct intent *intent, bool sent, struct error *err)
+mailboxes_ended(struct run *run, struct intent *intent, bool sent, enum remote_outcome outcome, struct error *err)
 {
 	struct error failure = *err;
 
 	error_clear(err);
-	bool ok = run_write(run, mailboxes_write_settled, intent, STORE_LAZY, err);
+	/* An answer that was lost is looked for in the next listing. */
+	bool ok = outcome == REMOTE_UNKNOWN || run_write(run, mailboxes_write_settled, intent, STORE_LAZY, err);
 
 	intent_finish(intent);
 	if (ok && !sent) {
@@ -463,7 +465,7 @@ mailboxes_create_there(struct mailboxes *all, const struct tree_step *step, stru
 	}
 	bool sent = run->session->ops->create(run->session, buf_slice(&raw), &outcome, err);
 
-	if (!mailboxes_ended(run, &intent, sent, err)) {
+	if (!mailboxes_ended(run, &intent, sent, outcome, err)) {
 		if (err->kind == ERROR_EXISTS) {
 			error_clear(err); /* the next listing pairs it */
 			run->result->again = true;
@@ -492,7 +494,8 @@ mailboxes_write_renamed(struct run *run, struct store_txn *txn, void *context, s
 	const struct mailboxes_step *step = context;
 	const struct run_remote *remote = &run->remotes[step->step->remote];
 
-	return base_mailbox_rename(txn, RUN_REMOTE, remote->mailbox.raw_name, slice_of(step->raw_to), remote->name, step->name_to, err);
+	return base_mailbox_rename(txn, RUN_REMOTE, remote->mailbox.raw_name, slice_of(step->raw_to), remote->name, step->name_to, err) &&
+	       aside_remove(txn, RUN_REMOTE, (struct number){0}, step->all->locals[step->step->local].id, SIDE_REMOTE, err);
 }
 
 static bool
@@ -560,7 +563,7 @@ mailboxes_rename_there(struct mailboxes *all, const struct tree_step *step, stru
 	}
 	bool sent = run->session->ops->rename(run->session, remote->mailbox.raw_name, buf_slice(&raw), &outcome, err);
 
-	if (!mailboxes_ended(run, &intent, sent, err)) {
+	if (!mailboxes_ended(run, &intent, sent, outcome, err)) {
 		return mailboxes_failed(run, id, "renaming it on the server", err);
 	}
 	if (outcome != REMOTE_DONE) {
@@ -632,6 +635,7 @@ mailboxes_do(struct mailboxes *all, const struct tree_step *step, struct error *
 	struct run *run = all->run;
 	struct mailboxes_step context = {.all = all, .step = step};
 
+	run->result->mailboxes_changed += step->action != TREE_PAIR && step->action != TREE_CONFLICT;
 	switch (step->action) {
 	case TREE_PAIR:
 		return run_write(run, mailboxes_write_pair, &context, STORE_LAZY, err);
@@ -718,6 +722,77 @@ mailboxes_any_vanished(const struct mailboxes *all, const struct tree_step *step
 	return false;
 }
 
+/* A creation whose answer was lost is told by its name in the listing. A rename is where both names tell it: the base follows, for without ids
+ * nothing else says that it is the same mailbox. */
+static bool
+mailboxes_settle_intent(struct mailboxes *all, const struct intent *intent, struct error *err)
+{
+	const char *newline = intent->detail != NULL ? strchr(intent->detail, '\n') : NULL;
+
+	if (intent->kind != INTENT_RENAME || newline == NULL) {
+		return true;
+	}
+	struct slice from = slice_make(intent->detail, (size_t)(newline - intent->detail)), to = slice_of(newline + 1);
+	const struct run_remote *old = NULL, *new = NULL;
+	SCOPED(buf_finish) struct buf name = BUF_INIT;
+
+	for (size_t i = 0; i < all->run->remote_count; i++) {
+		const struct run_remote *remote = &all->run->remotes[i];
+
+		old = slice_equal(remote->mailbox.raw_name, from) ? remote : old;
+		new = slice_equal(remote->mailbox.raw_name, to) ? remote : new;
+	}
+	if (old != NULL || new == NULL || !mailbox_name_from_imap(from, new->mailbox.separator, &name)) {
+		return true;
+	}
+	return base_mailbox_rename(all->txn, RUN_REMOTE, from, to, buf_slice(&name), new->name, err);
+}
+
+static bool
+mailboxes_take_intent(void *context, const struct intent *intent, struct error *err)
+{
+	struct mailboxes *all = context;
+	struct intent copy = *intent;
+
+	(void)err;
+	if (intent->kind == INTENT_CREATE || intent->kind == INTENT_RENAME) {
+		copy.detail = intent->detail != NULL ? arena_text(&all->run->arena, slice_of(intent->detail)) : NULL;
+		all->intents = mailboxes_grow(all->intents, all->intent_count, sizeof(*all->intents));
+		all->intents[all->intent_count++] = copy;
+	}
+	return true;
+}
+
+static bool
+mailboxes_settle(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct mailboxes *all = context;
+
+	(void)run;
+	all->txn = txn;
+	for (size_t i = 0; i < all->intent_count; i++) {
+		if (!mailboxes_settle_intent(all, &all->intents[i], err) || !intent_remove(txn, all->intents[i].id, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+mailboxes_read_intents(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	(void)run;
+	return intent_each(txn, RUN_REMOTE, mailboxes_take_intent, context, err);
+}
+
+/* What an earlier pass could not learn, the listing tells. */
+static bool
+mailboxes_settle_all(struct mailboxes *all, struct error *err)
+{
+	return run_read(all->run, mailboxes_read_intents, all, err) &&
+	       (all->intent_count == 0 || run_write(all->run, mailboxes_settle, all, STORE_LAZY, err));
+}
+
 static bool
 mailboxes_plan(struct mailboxes *all, struct tree_step **out_steps, size_t *out_count, struct error *err)
 {
@@ -802,7 +877,7 @@ mailboxes_sync(struct run *run, struct error *err)
 	if (!mailboxes_lock_tree(run, err)) {
 		return false;
 	}
-	bool ok = mailboxes_plan(&all, &steps, &count, err);
+	bool ok = mailboxes_settle_all(&all, err) && mailboxes_plan(&all, &steps, &count, err);
 
 	if (ok && mailboxes_any_vanished(&all, steps, count)) {
 		/* A mailbox with mail in it that is not listed is listed for again before it is believed. */
@@ -821,6 +896,7 @@ mailboxes_sync(struct run *run, struct error *err)
 	free(steps);
 	free(all.locals);
 	free(all.bases);
+	free(all.intents);
 	io_unlock(run->sync->locks, 0);
 	return ok;
 }

@@ -11,7 +11,7 @@ struct match_key {
 	size_t index; /* into ours or theirs */
 };
 
-enum match_rung { MATCH_BY_GUID, MATCH_BY_DIGEST, MATCH_BY_IDENTITY, MATCH_RUNGS };
+enum match_rung { MATCH_BY_GUID, MATCH_BY_DIGEST, MATCH_BY_IDENTITY, MATCH_BY_IDENTITY_ALONE, MATCH_RUNGS };
 
 static bool
 match_identity_known(const uint8_t *identity)
@@ -41,6 +41,7 @@ match_key_of(const struct match_item *item, enum match_rung rung, size_t index, 
 		out->length = SHA256_BYTES;
 		return true;
 	case MATCH_BY_IDENTITY:
+	case MATCH_BY_IDENTITY_ALONE:
 		if (!match_identity_known(item->identity)) {
 			return false;
 		}
@@ -78,12 +79,13 @@ match_compare(const void *left, const void *right)
 	return a->index < b->index ? -1 : a->index > b->index;
 }
 
-/* Tells whether two of the same header identity may be one message. */
+/* Tells whether two of the same header identity may be one message. Alone it counts only for an upload of ours, which the remote may have
+ * rewritten: what has the same size is taken before that. */
 static bool
-match_identity_allows(const struct match_item *ours, const struct match_item *theirs)
+match_identity_allows(const struct match_item *ours, const struct match_item *theirs, enum match_rung rung)
 {
-	if (ours->outcome_unknown) {
-		return true;
+	if (rung == MATCH_BY_IDENTITY_ALONE) {
+		return ours->outcome_unknown;
 	}
 	if (ours->digest != NULL && theirs->digest != NULL && !digest_equal(ours->digest, theirs->digest)) {
 		return false;
@@ -91,7 +93,7 @@ match_identity_allows(const struct match_item *ours, const struct match_item *th
 	if (ours->size_bytes != 0 && theirs->size_bytes != 0 && ours->size_bytes != theirs->size_bytes) {
 		return false;
 	}
-	return ours->internaldate_s == theirs->internaldate_s;
+	return ours->outcome_unknown || ours->internaldate_s == theirs->internaldate_s;
 }
 
 static size_t
@@ -119,7 +121,7 @@ match_run(const struct match_item *ours, const struct match_key *our_keys, size_
 		for (size_t j = 0; j < their_count; j++) {
 			size_t other = their_keys[j].index;
 
-			if (their_taken[other] || (rung == MATCH_BY_IDENTITY && !match_identity_allows(&ours[mine], &theirs[other]))) {
+			if (their_taken[other] || (rung >= MATCH_BY_IDENTITY && !match_identity_allows(&ours[mine], &theirs[other], rung))) {
 				continue;
 			}
 			our_taken[mine] = their_taken[other] = true;

@@ -208,7 +208,7 @@ pull_defer(struct run *run, struct run_arrival *arrival)
 	return true;
 }
 
-/* A UID the base has: ours, uploaded between the base and the scan; what the remote tells of it completes the row. */
+/* A UID the base has: ours, of which the remote had not told yet; what it tells completes the row. */
 static bool
 pull_known(struct run *run, struct store_txn *txn, struct run_arrival *arrival, bool *out_known, struct error *err)
 {
@@ -225,7 +225,10 @@ pull_known(struct run *run, struct store_txn *txn, struct run_arrival *arrival, 
 		return true;
 	}
 	bool ok = pull_merge_flags(run, txn, box, &base, &arrival->flags, arrival->modseq, err);
+	struct base_message complete = pull_base_of(run, arrival, base.number);
 
+	complete.gone = base.gone;
+	ok = ok && run_complete_base(txn, &complete, arrival->size_bytes, err) && base_message_put(txn, RUN_REMOTE, &complete, err);
 	base_message_finish(&base);
 	return ok;
 }

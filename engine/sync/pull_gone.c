@@ -56,6 +56,35 @@ pull_gone_uids(struct run *run, struct run_box *box, const struct uidset *uids, 
 }
 
 static bool
+pull_add_untold(void *context, const struct base_message *base, struct error *err)
+{
+	struct pull_gone *gone = context;
+
+	(void)err;
+	pull_add_gone(gone->run, gone->box, base);
+	return true;
+}
+
+/* They were uploaded behind the last scan, so none is below its UIDNEXT. */
+static bool
+pull_read_untold(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct pull_gone *gone = context;
+	struct remote_uid from = {.uidvalidity = gone->box->base.uidvalidity, .uid = gone->box->base.uidnext};
+
+	gone->run = run;
+	return base_message_each_untold(txn, RUN_REMOTE, gone->box->id, from, pull_add_untold, gone, err);
+}
+
+bool
+pull_gone_untold(struct run *run, struct run_box *box, struct error *err)
+{
+	struct pull_gone gone = {.box = box};
+
+	return run_read(run, pull_read_untold, &gone, err);
+}
+
+static bool
 pull_add_gone_each(void *context, const struct base_message *base, struct error *err)
 {
 	struct pull_gone *gone = context;
@@ -232,7 +261,8 @@ pull_record(struct run *run, struct store_txn *txn, struct run_box *box, struct 
 	base->seen_highestmodseq = box->selected.highestmodseq;
 	base->seen_messages = box->selected.exists;
 	base->flags_checked_s = io_wall_s(run->sync->io);
-	return base_mailbox_put(txn, RUN_REMOTE, base, err) && mailbox_set_listed(txn, box->id, true, err);
+	return base_mailbox_put(txn, RUN_REMOTE, base, err) && mailbox_set_listed(txn, box->id, true, err) &&
+	       aside_remove(txn, RUN_REMOTE, (struct number){0}, box->id, SIDE_LOCAL, err);
 }
 
 /* Removals, and in the same transaction the record of what was seen. */

@@ -321,13 +321,138 @@ pull_match_box(struct run *run, struct store_txn *txn, void *context, struct err
 	return ok;
 }
 
+/* --- what only the body tells (R10) --- */
+
+struct pull_suspects {
+	struct run_box *box;
+	struct pull_theirs theirs;
+	struct uidset uids; /* whose bodies are asked for */
+	struct run *run;
+	struct spool *spool;
+};
+
+static bool
+pull_same_identity(const struct match_item *a, const struct match_item *b)
+{
+	return memcmp(a->identity, b->identity, IDENTITY_BYTES) == 0;
+}
+
+/* Where one here and one there share their header and no others do, that is enough. */
+static bool
+pull_is_doubtful(const struct pull_ours *ours, const struct pull_theirs *theirs, const struct match_item *item)
+{
+	static const uint8_t none[IDENTITY_BYTES];
+	size_t here = 0, there = 0;
+	bool looked_for = false;
+
+	for (size_t i = 0; i < ours->count; i++) {
+		if (pull_same_identity(&ours->items[i], item)) {
+			here++;
+			looked_for |= ours->items[i].outcome_unknown && ours->items[i].digest != NULL;
+		}
+	}
+	for (size_t i = 0; looked_for && i < theirs->count; i++) {
+		there += pull_same_identity(&theirs->items[i], item);
+	}
+	return looked_for && (here > 1 || there > 1 || memcmp(item->identity, none, sizeof(none)) == 0);
+}
+
+static bool
+pull_read_suspects(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct pull_suspects *suspects = context;
+	struct pull_ours ours = {.run = run, .txn = txn, .box = suspects->box};
+
+	pull_gather_theirs(run, suspects->box, &suspects->theirs);
+	bool ok = suspects->theirs.count == 0 || pull_gather_intents(&ours, err);
+
+	if (ok && ours.count > 0) {
+		/* Those without an intent count as well, for they may be meant. */
+		ours.count = 0;
+		ok = pull_gather_ours(&ours, err);
+	}
+	for (size_t i = 0; ok && ours.count > 0 && i < suspects->theirs.count; i++) {
+		const struct run_arrival *arrival = suspects->theirs.arrivals[i];
+
+		if (arrival->body == NULL && pull_is_doubtful(&ours, &suspects->theirs, &suspects->theirs.items[i])) {
+			uidset_add(&suspects->uids, arrival->uid, arrival->uid);
+		}
+	}
+	pull_ours_finish(&ours);
+	return ok;
+}
+
+static bool
+pull_begin_suspect(void *context, uint32_t uid, uint64_t size_bytes, struct error *err)
+{
+	struct pull_suspects *suspects = context;
+
+	(void)uid;
+	(void)size_bytes;
+	(void)err;
+	spool_close(&suspects->spool);
+	suspects->spool = spool_create(store_dir(suspects->run->sync->store));
+	return true;
+}
+
+static bool
+pull_take_octets(void *context, uint32_t uid, struct slice data, struct error *err)
+{
+	struct pull_suspects *suspects = context;
+
+	(void)uid;
+	return suspects->spool == NULL || spool_append(suspects->spool, data, err);
+}
+
+static bool
+pull_end_suspect(void *context, uint32_t uid, bool found, struct error *err)
+{
+	struct pull_suspects *suspects = context;
+	struct run_arrival *arrival = NULL;
+	struct error why = ERROR_INIT;
+	bool ok = true;
+
+	for (size_t i = 0; i < suspects->theirs.count; i++) {
+		arrival = suspects->theirs.arrivals[i]->uid == uid ? suspects->theirs.arrivals[i] : arrival;
+	}
+	if (found && arrival != NULL && arrival->body == NULL && suspects->spool != NULL &&
+	    !body_prepare_wire(suspects->run->sync->store, suspects->spool, &arrival->body, &why)) {
+		log_warn("sync", "uid=%u its body could not be looked at: %s", uid, why.text);
+		ok = run_error_is_local(&why);
+		*err = ok ? *err : why;
+	}
+	spool_close(&suspects->spool);
+	return ok;
+}
+
+/* Of what looks like a message whose upload was not answered, the bodies are fetched: header fields say nothing of two drafts that share them. */
+static bool
+pull_fetch_suspects(struct run *run, struct run_box *box, struct error *err)
+{
+	struct pull_suspects suspects = {.box = box, .run = run};
+	const struct remote_body_sink sink = {
+		.begin = pull_begin_suspect, .data = pull_take_octets, .end = pull_end_suspect, .context = &suspects};
+	struct remote_target target = run_target(box);
+	bool ok = run_read(run, pull_read_suspects, &suspects, err);
+
+	if (ok && suspects.uids.count > 0 && !run->pass->dry_run) {
+		ok = run->session->ops->fetch(run->session, &target, &suspects.uids, NULL, &sink, err) || run_error_is_local(err);
+	}
+	spool_close(&suspects.spool);
+	uidset_finish(&suspects.uids);
+	return ok;
+}
+
 bool
 pull_match(struct run *run, struct error *err)
 {
 	for (size_t i = 0; i < run->box_count; i++) {
 		struct run_box *box = &run->boxes[i];
 
-		if (box->scanned && (box->has_unpaired || run->intent_count > 0) && !run_write(run, pull_match_box, box, STORE_LAZY, err)) {
+		if (!box->scanned || (!box->has_unpaired && run->intent_count == 0)) {
+			continue;
+		}
+		if ((run->intent_count > 0 && !pull_fetch_suspects(run, box, err)) || !run_write(run, pull_match_box, box, STORE_LAZY, err)) {
 			return false;
 		}
 	}

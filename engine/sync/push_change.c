@@ -195,6 +195,7 @@ struct push_expunge {
 	bool differs;
 	bool marked;
 	enum remote_outcome outcome;
+	struct error refusal;
 };
 
 static int
@@ -329,6 +330,13 @@ push_settle_expunges(struct run *run, struct store_txn *txn, void *context, stru
 	for (size_t i = 0; i < expunge->count; i++) {
 		const struct push_item *item = expunge->items[i];
 
+		if (expunge->found[i] && expunge->outcome == REMOTE_REFUSED) {
+			if (!aside_note(txn, RUN_REMOTE, item->number, item->mailbox, SIDE_REMOTE, slice_of(expunge->refusal.text), err)) {
+				return false;
+			}
+			run->result->failed++;
+			continue;
+		}
 		if (expunge->found[i] && expunge->outcome != REMOTE_DONE) {
 			continue;
 		}
@@ -431,7 +439,10 @@ push_expunge_passed(struct push_expunge *expunge, bool confirmed, struct error *
 	if (uidset_size(&uids) > 0) {
 		sent = run->session->ops->expunge(run->session, &target, &uids, &expunge->outcome, &expunge->marked, &failure);
 	}
-	if (expunge->outcome != REMOTE_DONE) {
+	if (expunge->outcome == REMOTE_REFUSED) {
+		run_say(run, "%s: %s", expunge->box->name, failure.text);
+		expunge->refusal = failure;
+	} else if (expunge->outcome != REMOTE_DONE) {
 		expunge->box->push_incomplete = true;
 	}
 	if (!run_write(run, push_settle_expunges, expunge, STORE_LAZY, err) ||
@@ -441,9 +452,6 @@ push_expunge_passed(struct push_expunge *expunge, bool confirmed, struct error *
 	if (!sent) {
 		*err = failure;
 		return push_survives(expunge->push, expunge->box, NULL, err);
-	}
-	if (expunge->outcome == REMOTE_REFUSED) {
-		return run_set_aside(run, (struct number){0}, expunge->box->id, SIDE_REMOTE, &failure, err);
 	}
 	return true;
 }

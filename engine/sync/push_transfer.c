@@ -86,6 +86,7 @@ push_settle_lost(struct run *run, struct store_txn *txn, struct intent *intent, 
 	intent->state = INTENT_LOST;
 	intent->next_try_s = io_wall_s(run->sync->io);
 	run->result->again = true;
+	run_add_intent(run, intent);
 	return intent_update(txn, intent, err);
 }
 
@@ -130,8 +131,7 @@ push_settle_append(struct run *run, struct store_txn *txn, struct push_group *gr
 		.mailbox = group->to->id,
 		.uid = append->uid,
 		.number = item->number,
-		.size_bytes = spool_size(append->body),
-		.internaldate_s = append->internaldate_s,
+		.internaldate_s = append->internaldate_s, /* push_identify completes it, else the next scan */
 		.served = BASE_SERVED_UNKNOWN,
 		.flags = append->flags,
 	};
@@ -213,12 +213,12 @@ push_write_identified(struct run *run, struct store_txn *txn, void *context, str
 			error_clear(err);
 			continue;
 		}
-		base.served = base.size_bytes == message->size_bytes ? BASE_SERVED_SAME : BASE_SERVED_UNKNOWN;
+		bool ok = run_complete_base(txn, &base, message->size_bytes, err);
+
 		base.guid = message->guid;
 		base.modseq = message->modseq;
-		base.size_bytes = message->size_bytes;
 		base.internaldate_s = message->internaldate_s;
-		bool ok = base_message_put(txn, RUN_REMOTE, &base, err);
+		ok = ok && base_message_put(txn, RUN_REMOTE, &base, err);
 
 		base_message_finish(&base);
 		if (!ok) {

@@ -11,7 +11,8 @@
 
 struct removal {
 	struct run *run;
-	struct run_box *box;
+	struct mailbox_id id;
+	const char *name;      /* for messages */
 	struct slice raw;      /* looked for in the listing */
 	char separator;
 	bool listed, has_status, has_children;
@@ -96,12 +97,12 @@ removal_read(struct run *run, struct store_txn *txn, void *context, struct error
 	struct mailbox mailbox;
 
 	(void)run;
-	if (!mailbox_load(txn, removal->box->id, &mailbox, err)) {
+	if (!mailbox_load(txn, removal->id, &mailbox, err)) {
 		return false;
 	}
 	removal->empty = mailbox.messages == 0;
 	mailbox_finish(&mailbox);
-	return base_message_each(txn, RUN_REMOTE, removal->box->id, removal_count_base, removal, err);
+	return base_message_each(txn, RUN_REMOTE, removal->id, removal_count_base, removal, err);
 }
 
 /* --- here --- */
@@ -113,11 +114,11 @@ removal_write_here(struct run *run, struct store_txn *txn, void *context, struct
 	struct error why = ERROR_INIT;
 
 	(void)run;
-	if (removal->empty && !mailbox_expunge(txn, removal->box->id, true, MESSAGE_BY_REMOTE, &why) &&
-	    !mailbox_set_kind(txn, removal->box->id, MAILBOX_DIRECTORY, err)) { /* its children keep it */
+	if (removal->empty && !mailbox_expunge(txn, removal->id, true, MESSAGE_BY_REMOTE, &why) &&
+	    !mailbox_set_kind(txn, removal->id, MAILBOX_DIRECTORY, err)) { /* its children keep it */
 		return false;
 	}
-	return base_mailbox_remove(txn, RUN_REMOTE, removal->box->id, err);
+	return base_mailbox_remove(txn, RUN_REMOTE, removal->id, err);
 }
 
 bool
@@ -127,9 +128,10 @@ removals_here(struct run *run, struct error *err)
 		return true;
 	}
 	for (size_t i = run->box_count; i-- > 0;) {
-		struct removal removal = {.run = run, .box = &run->boxes[i]};
+		const struct run_box *box = &run->boxes[i];
+		struct removal removal = {.run = run, .id = box->id, .name = box->name};
 
-		if (!removal.box->vanished || !removal.box->live || !removal.box->locked) {
+		if (!box->vanished || !box->live || !box->locked) {
 			continue;
 		}
 		if (!run_read(run, removal_read, &removal, err)) {
@@ -152,13 +154,13 @@ removal_write_revived(struct run *run, struct store_txn *txn, void *context, str
 	const struct removal *removal = context;
 
 	(void)run;
-	return hold_revive_mailbox(txn, removal->box->id, err);
+	return hold_revive_mailbox(txn, removal->id, err);
 }
 
 static bool
 removal_revive(struct removal *removal, struct error *err)
 {
-	run_say(removal->run, "%s: kept: new mail came into it after it was removed here", removal->box->name);
+	run_say(removal->run, "%s: kept: new mail came into it after it was removed here", removal->name);
 	removal->run->result->again = true;
 	return run_write(removal->run, removal_write_revived, removal, STORE_DURABLE, err);
 }
@@ -169,8 +171,8 @@ removal_write_removed(struct run *run, struct store_txn *txn, void *context, str
 	const struct removal *removal = context;
 
 	(void)run;
-	return base_mailbox_remove(txn, RUN_REMOTE, removal->box->id, err) &&
-	       aside_remove(txn, RUN_REMOTE, (struct number){0}, removal->box->id, SIDE_REMOTE, err);
+	return base_mailbox_remove(txn, RUN_REMOTE, removal->id, err) &&
+	       aside_remove(txn, RUN_REMOTE, (struct number){0}, removal->id, SIDE_REMOTE, err);
 }
 
 static bool
@@ -199,7 +201,7 @@ removal_fails(struct removal *removal, const char *what, struct error *err)
 	}
 	error_clear(err);
 	(void)error_wrap(&why, "%s", what);
-	return run_set_aside(removal->run, (struct number){0}, removal->box->id, SIDE_REMOTE, &why, err);
+	return run_set_aside(removal->run, (struct number){0}, removal->id, SIDE_REMOTE, &why, err);
 }
 
 /* A sibling's name that nobody else has. */
@@ -218,7 +220,16 @@ removal_name(struct removal *removal, struct buf *out)
 	buf_printf(out, "mailfs-removed-%016" PRIx64, random);
 }
 
-/* It stands under our name and holds nothing, or is given its name back. */
+/* Gives it back its name. */
+static bool
+removal_undo(struct removal *removal, struct slice raw, struct slice ours, struct error *err)
+{
+	enum remote_outcome outcome = REMOTE_NOT_SENT;
+
+	return removal->run->session->ops->rename(removal->run->session, ours, raw, &outcome, err);
+}
+
+/* It stands under our name: it goes if it holds nothing, else it is given its name back. */
 static bool
 removal_finish(struct removal *removal, struct slice raw, struct slice ours, struct error *err)
 {
@@ -230,10 +241,16 @@ removal_finish(struct removal *removal, struct slice raw, struct slice ours, str
 	if (!removal_list(removal, err)) {
 		return false;
 	}
-	if (removal->listed && removal->messages > 0) {
-		return session->ops->rename(session, ours, raw, &outcome, err) && removal_revive(removal, err);
+	if (removal->listed && (removal->messages > 0 || removal->has_children)) {
+		return removal_undo(removal, raw, ours, err) && (removal->messages == 0 || removal_revive(removal, err));
 	}
 	if (removal->listed && !session->ops->remove(session, ours, &outcome, err)) {
+		struct error why = *err;
+
+		if (!run_error_is_local(&why) || !removal_undo(removal, raw, ours, err)) {
+			return false;
+		}
+		*err = why;
 		return removal_fails(removal, "removing it on the server", err);
 	}
 	(void)!session->ops->subscribe(session, raw, false, &ignored);
@@ -241,14 +258,43 @@ removal_finish(struct removal *removal, struct slice raw, struct slice ours, str
 	return run_write(removal->run, removal_write_removed, removal, STORE_LAZY, err);
 }
 
+/* Renames it and removes it there; an intent tells a later run of its other name. */
 static bool
-removal_there(struct removal *removal, struct error *err)
+removal_take_away(struct removal *removal, struct slice raw, struct error *err)
 {
 	struct run *run = removal->run;
 	SCOPED(buf_finish) struct buf ours = BUF_INIT;
 	SCOPED(buf_finish) struct buf detail = BUF_INIT;
 	enum remote_outcome outcome = REMOTE_NOT_SENT;
-	struct slice raw = slice_of(removal->box->base.raw_name);
+
+	removal_name(removal, &ours);
+	buf_append(&detail, raw);
+	buf_append_octet(&detail, '\n');
+	buf_append(&detail, buf_slice(&ours));
+	struct intent intent = {.kind = INTENT_REMOVE, .mailbox = removal->id, .detail = detail.data, .created_s = io_wall_s(run->sync->io)};
+
+	if (!run_write(run, removal_write_intent, &intent, STORE_DURABLE, err)) {
+		return false;
+	}
+	if (run->session->ops->rename(run->session, raw, buf_slice(&ours), &outcome, err)) {
+		return removal_finish(removal, raw, buf_slice(&ours), err) && run_write(run, removal_write_settled, &intent, STORE_LAZY, err);
+	}
+	struct error why = *err;
+
+	if (outcome == REMOTE_UNKNOWN) {
+		return false; /* removals_settle sees to it */
+	}
+	if (!run_write(run, removal_write_settled, &intent, STORE_LAZY, err)) {
+		return false;
+	}
+	*err = why;
+	return removal_fails(removal, "removing it on the server", err);
+}
+
+static bool
+removal_there(struct removal *removal, struct slice raw, struct error *err)
+{
+	struct run *run = removal->run;
 
 	removal->raw = raw;
 	if (!removal_list(removal, err)) {
@@ -262,26 +308,18 @@ removal_there(struct removal *removal, struct error *err)
 	}
 	if (removal->has_children) {
 		/* It stays for their sake, and is as one that is new there. */
-		run_say(run, "%s: kept: it has child mailboxes on the server", removal->box->name);
+		run_say(run, "%s: kept: it has child mailboxes on the server", removal->name);
 		run->result->again = true;
 		return run_write(run, removal_write_removed, removal, STORE_LAZY, err);
 	}
-	removal_name(removal, &ours);
-	buf_printf(&detail, "%s\n%s", removal->box->base.raw_name, ours.data);
-	struct intent intent = {.kind = INTENT_REMOVE, .mailbox = removal->box->id, .detail = detail.data, .created_s = io_wall_s(run->sync->io)};
+	return removal_take_away(removal, raw, err);
+}
 
-	if (!run_write(run, removal_write_intent, &intent, STORE_DURABLE, err)) {
-		return false;
-	}
-	if (!run->session->ops->rename(run->session, raw, buf_slice(&ours), &outcome, err)) {
-		if (outcome == REMOTE_UNKNOWN) {
-			return false; /* removals_settle sees to it */
-		}
-		struct error why = *err;
-
-		return run_write(run, removal_write_settled, &intent, STORE_LAZY, err) && (*err = why, removal_fails(removal, "removing it on the server", err));
-	}
-	return removal_finish(removal, raw, buf_slice(&ours), err) && run_write(run, removal_write_settled, &intent, STORE_LAZY, err);
+static bool
+removal_may_go(const struct run_box *box)
+{
+	return !box->live && box->remote != NULL && box->locked && !box->held_here && !box->held_there && !box->rebuilt_hold && !box->failed &&
+	       !box->push_incomplete && !box->set_aside;
 }
 
 bool
@@ -291,11 +329,10 @@ removals_there(struct run *run, struct error *err)
 		return true;
 	}
 	for (size_t i = run->box_count; i-- > 0;) {
-		struct removal removal = {.run = run, .box = &run->boxes[i]};
-		struct run_box *box = removal.box;
+		const struct run_box *box = &run->boxes[i];
+		struct removal removal = {.run = run, .id = box->id, .name = box->name};
 
-		if (box->live || box->remote == NULL || !box->locked || box->held_here || box->held_there || box->rebuilt_hold || box->failed ||
-		    box->push_incomplete) {
+		if (!removal_may_go(box)) {
 			continue;
 		}
 		if (run->pass->dry_run) {
@@ -309,7 +346,7 @@ removals_there(struct run *run, struct error *err)
 			run->result->again = true;
 			continue;
 		}
-		if (!removal_there(&removal, err)) {
+		if (!removal_there(&removal, slice_of(box->base.raw_name), err)) {
 			return false;
 		}
 	}
@@ -321,22 +358,19 @@ removals_there(struct run *run, struct error *err)
 static bool
 removal_settle_one(struct run *run, struct intent *intent, struct error *err)
 {
-	struct removal removal = {.run = run, .box = run_box_of(run, intent->mailbox)};
-	char *newline = intent->detail != NULL ? strchr(intent->detail, '\n') : NULL;
+	const char *newline = intent->detail != NULL ? strchr(intent->detail, '\n') : NULL;
 
-	if (intent->kind == INTENT_REMOVE && newline != NULL && removal.box != NULL) {
+	if (newline != NULL) {
 		struct slice raw = slice_make(intent->detail, (size_t)(newline - intent->detail)), ours = slice_of(newline + 1);
+		struct removal removal = {.run = run, .id = intent->mailbox, .name = "a mailbox", .raw = ours};
 
-		removal.raw = ours;
 		if (!removal_list(&removal, err)) {
 			return false;
 		}
 		if (removal.listed && !removal_finish(&removal, raw, ours, err)) {
 			return false;
 		}
-		run->result->again = true;
 	}
-	/* Creations and renames are told by the listing: a base is compared with it, whatever was sent. */
 	return run_write(run, removal_write_settled, intent, STORE_LAZY, err);
 }
 
@@ -351,7 +385,7 @@ removal_take_intent(void *context, const struct intent *intent, struct error *er
 	struct removal_intents *all = context;
 
 	(void)err;
-	if (intent->kind <= INTENT_MOVE) {
+	if (intent->kind != INTENT_REMOVE) {
 		return true;
 	}
 	struct intent *more = realloc(all->intents, (all->count + 1) * sizeof(*more));
@@ -377,6 +411,10 @@ bool
 removals_settle(struct run *run, struct error *err)
 {
 	struct removal_intents all = {0};
+
+	if (run->direction == SYNC_PULL || run->pass->dry_run) {
+		return true;
+	}
 	bool ok = run_read(run, removal_read_intents, &all, err);
 
 	for (size_t i = 0; i < all.count; i++) {

@@ -164,6 +164,35 @@ run_clear_failure(struct store_txn *txn, struct number number, struct mailbox_id
 	return message_set_failed(txn, number, NULL, err) && aside_remove(txn, RUN_REMOTE, number, mailbox, SIDE_REMOTE, err);
 }
 
+bool
+run_complete_base(struct store_txn *txn, struct base_message *base, uint64_t size_bytes, struct error *err)
+{
+	struct message message;
+	struct body body = {0};
+
+	if (!message_load(txn, base->number, &message, err)) {
+		return false;
+	}
+	bool ok = message.body == 0 || body_load(txn, message.body, &body, err);
+
+	message_finish(&message);
+	base->size_bytes = size_bytes;
+	base->served = body.wire_size_bytes == size_bytes ? BASE_SERVED_SAME : BASE_SERVED_UNKNOWN;
+	return ok;
+}
+
+void
+run_add_intent(struct run *run, const struct intent *intent)
+{
+	if ((run->intent_count & (run->intent_count - 1)) == 0) {
+		run->intents = realloc(run->intents, (run->intent_count > 0 ? run->intent_count * 2 : 1) * sizeof(*run->intents));
+		if (run->intents == NULL) {
+			abort();
+		}
+	}
+	run->intents[run->intent_count++] = *intent;
+}
+
 struct mailbox_id
 run_intent_target(const struct intent *intent)
 {

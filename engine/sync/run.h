@@ -82,6 +82,7 @@ struct run_box {
 	bool has_unpaired;        /* messages here without a base */
 	bool rebuilt_hold;        /* stopped by R7 */
 	bool held_here, held_there; /* a hold waits: nothing more is expunged on that side */
+	bool set_aside;           /* what is to be done to it there is not tried again yet */
 	bool scanned;             /* successfully in this pass */
 	bool failed;
 	struct remote_selected selected; /* as of the end of the scan */
@@ -143,6 +144,10 @@ bool run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *t
 bool run_error_is_local(const struct error *err);
 /* What failed before has been done: it is set aside no more. */
 bool run_clear_failure(struct store_txn *txn, struct number number, struct mailbox_id mailbox, struct error *err) MUST_CHECK;
+/* Notes the size that the remote tells of what was uploaded, and by it whether it serves our octets. */
+bool run_complete_base(struct store_txn *txn, struct base_message *base, uint64_t size_bytes, struct error *err) MUST_CHECK;
+/* Remembers an intent that this pass made and could not settle; the detail is in the arena. */
+void run_add_intent(struct run *run, const struct intent *intent);
 /* Where an intent of a message brings it; 0 for those of mailboxes. */
 struct mailbox_id run_intent_target(const struct intent *intent);
 /* The flags it is to have there, kept in intent->detail: the ancestor of what is found there. */
@@ -159,7 +164,7 @@ bool gather_boxes(struct run *run, struct error *err) MUST_CHECK; /* fills run->
 bool removals_here(struct run *run, struct error *err) MUST_CHECK;
 /* Those removed here whose messages are settled; last of all. */
 bool removals_there(struct run *run, struct error *err) MUST_CHECK;
-/* What an earlier run left half done. */
+/* What an earlier run left half done, so that the listing that follows shows no names of ours. */
 bool removals_settle(struct run *run, struct error *err) MUST_CHECK;
 
 /* --- scan.c: what the remote says (R3) --- */
@@ -169,6 +174,8 @@ bool scan_hold_rebuilt(struct run *run, struct run_box *box, const char *reason,
 /* --- pull.c, pull_match.c, pull_gone.c: into the store (R4-R6, R11) --- */
 bool pull_batch(struct run *run, struct error *err) MUST_CHECK; /* run->arrivals and run->flags; empties them */
 bool pull_gone_uids(struct run *run, struct run_box *box, const struct uidset *uids, struct error *err) MUST_CHECK;
+/* What was uploaded and is not in a complete scan: it went before the remote told of it. */
+bool pull_gone_untold(struct run *run, struct run_box *box, struct error *err) MUST_CHECK;
 /* The whole mailbox vanished: all its base is gone, unless it turns up elsewhere. */
 bool pull_gone_all(struct run *run, struct run_box *box, struct error *err) MUST_CHECK;
 bool pull_finish(struct run *run, struct error *err) MUST_CHECK; /* what had to wait, then what is gone */

@@ -195,7 +195,7 @@ scan_end(void *context, size_t request, enum remote_scan_state state, const stru
 			box->scanned = false;
 			return scan_hold_rebuilt(scan->run, box, "its UIDVALIDITY changed", err);
 		}
-		return true;
+		return pull_gone_untold(scan->run, box, err);
 	case REMOTE_SCAN_REBUILT:
 		return scan_hold_rebuilt(scan->run, box, reason != NULL ? reason : "it is not what it was", err);
 	case REMOTE_SCAN_GONE:

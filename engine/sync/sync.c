@@ -189,7 +189,7 @@ sync_run(struct run *run, bool *local_only, struct error *err)
 	if (*local_only && !run_read(run, sync_read_tree_changed, local_only, err)) {
 		return false;
 	}
-	if (!*local_only && (!mailboxes_check(run, err) || !mailboxes_sync(run, err))) {
+	if (!*local_only && (!removals_settle(run, err) || !mailboxes_check(run, err) || !mailboxes_sync(run, err))) {
 		return false;
 	}
 	if (!gather_boxes(run, err) || !holds_mark(run, err) || !holds_note_sizes(run, err) || !sync_lock_boxes(run, false, err)) {
@@ -197,7 +197,7 @@ sync_run(struct run *run, bool *local_only, struct error *err)
 	}
 	bool busy = false;
 
-	if (!removals_settle(run, err) || !sync_work(run, err)) {
+	if (!sync_work(run, err)) {
 		return false;
 	}
 	for (size_t i = 0; i < run->box_count; i++) {
