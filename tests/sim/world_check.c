@@ -241,6 +241,9 @@ world_expect_equal(void)
 	struct check check = {0};
 
 	expect_held(0, 0);
+	for (size_t i = 0; i < world.server->count; i++) {
+		assert_null(strstr(world.server->mailboxes[i]->name, "mailfs-removed"));
+	}
 	world_read_begin();
 	check.txn = world.txn;
 	OK(mailbox_each(check.txn, false, check_mailbox, &check, &world.err));
