@@ -405,6 +405,33 @@ collect_below(struct store_txn *txn, struct slice name, struct ids *out, struct 
 	return row == DB_DONE;
 }
 
+/* The new name of a mailbox below the renamed one: its old one, whose first `old_length` octets were those of the renamed one's. */
+static void
+name_below(const struct mailbox *child, size_t old_length, struct slice new_name, struct buf *out)
+{
+	buf_append(out, new_name);
+	buf_append(out, slice_skip(slice_of(child->name), old_length));
+}
+
+/* All names are looked at before the first row is changed. */
+static bool
+check_below(struct store_txn *txn, const struct ids *below, size_t old_length, struct slice new_name, struct error *err)
+{
+	for (size_t i = 0; i < below->count; i++) {
+		SCOPED(mailbox_finish) struct mailbox child = {0};
+		SCOPED(buf_finish) struct buf name = BUF_INIT;
+
+		if (!mailbox_load(txn, below->ids[i], &child, err)) {
+			return false;
+		}
+		name_below(&child, old_length, new_name, &name);
+		if (!check_name(buf_slice(&name), err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool
 rename_below(
 	struct store_txn *txn, const struct ids *below, size_t old_length, struct slice new_name, struct error *err)
@@ -416,9 +443,8 @@ rename_below(
 		if (!mailbox_load(txn, below->ids[i], &child, err)) {
 			return false;
 		}
-		buf_append(&name, new_name);
-		buf_append(&name, slice_skip(slice_of(child.name), old_length));
-		if (!check_name(buf_slice(&name), err) || !rename_row(txn, &child, buf_slice(&name), err)) {
+		name_below(&child, old_length, new_name, &name);
+		if (!rename_row(txn, &child, buf_slice(&name), err)) {
 			return false;
 		}
 	}
@@ -453,7 +479,8 @@ mailbox_rename(struct store_txn *txn, struct mailbox_id id, struct slice new_nam
 		return error_set(
 			err, ERROR_EXISTS, "there is a mailbox %.*s already", (int)new_name.length, new_name.data);
 	}
-	return collect_below(txn, old_name, &below, err) && make_parents(txn, new_name, err) &&
-	       rename_row(txn, &mailbox, new_name, err) && rename_below(txn, &below, old_name.length, new_name, err) &&
-	       mailbox_touch_parent(txn, old_name, err) && mailbox_touch_parent(txn, new_name, err);
+	return collect_below(txn, old_name, &below, err) && check_below(txn, &below, old_name.length, new_name, err) &&
+	       make_parents(txn, new_name, err) && rename_row(txn, &mailbox, new_name, err) &&
+	       rename_below(txn, &below, old_name.length, new_name, err) && mailbox_touch_parent(txn, old_name, err) &&
+	       mailbox_touch_parent(txn, new_name, err);
 }

@@ -185,7 +185,11 @@ open_wake(struct store *store, struct error *err)
 	(void)store_wake_read(store, &modseq);
 	store->announced = modseq;
 	store->wake_at_sync = UINT64_MAX; /* what others committed may not be on the disk */
-	return io_watch_open(store->dir, WAKE_FILE, &store->watch, err);
+	if (!io_watch_open(store->dir, WAKE_FILE, &store->watch, err)) {
+		log_warn("store", "event=no-watch reason=\"%s\"", err->text);
+		error_clear(err);
+	}
+	return true;
 }
 
 static bool
@@ -260,7 +264,7 @@ open_in(struct store *store, const char *path, const struct store_identity *iden
 			"%s holds another store than %s.id says: mount the right disk, or remove %s.id", path, path,
 			path);
 	}
-	if (alone && !store_sweep_spool(store, err)) {
+	if (alone && !store_sweep_leftovers(store, err)) {
 		return false;
 	}
 	if ((!known && !store_marks_make_known(store->io, path, store->id, err)) ||

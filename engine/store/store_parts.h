@@ -126,7 +126,7 @@ struct store {
 	bool thread_runs;
 	struct cancel *nudge; /* wakes the thread */
 	atomic_bool ending;
-	struct io_watch *watch;
+	struct io_watch *watch; /* of `wake`; NULL where the kernel gives none, then it is looked at now and then */
 	struct body_verified *verified;
 	struct db *upkeep; /* the thread's, and store_maintain's under upkeep_lock */
 	struct mutex upkeep_lock;
@@ -209,8 +209,8 @@ store_log_is_due(uint64_t pages)
 }
 
 /* --- store_sweep.c --- */
-/* Removes spools and contents of local files that nothing refers to. Nobody else may have the store open. */
-bool store_sweep_spool(struct store *store, struct error *err) MUST_CHECK;
+/* Removes spools, contents of local files that nothing refers to, and marks that were not finished. Nobody else may have the store open. */
+bool store_sweep_leftovers(struct store *store, struct error *err) MUST_CHECK;
 
 /* --- store_thread.c --- */
 bool store_thread_start(struct store *store, struct error *err) MUST_CHECK;

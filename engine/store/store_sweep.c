@@ -520,8 +520,41 @@ note_leftover(void *context, const char *name)
 	return true;
 }
 
+/* What io_replace_file had begun to write. */
+static bool
+note_replacement(void *context, const char *name)
+{
+	struct leftovers *leftovers = context;
+	struct slice text = slice_of(name);
+
+	if (slice_has_prefix(text, SLICE_LITERAL("marks.")) && slice_has_suffix(text, SLICE_LITERAL(".new"))) {
+		buf_append(&leftovers->names, slice_make(name, text.length + 1));
+	}
+	return true;
+}
+
+static bool
+remove_leftovers(struct store *store, const char *directory, struct leftovers *leftovers, struct error *err)
+{
+	if (leftovers->err.kind != ERROR_NONE) {
+		*err = leftovers->err;
+		return false;
+	}
+	for (size_t at = 0; at < leftovers->names.length; at += strlen(leftovers->names.data + at) + 1) {
+		SCOPED(buf_finish) struct buf path = BUF_INIT;
+
+		buf_printf(&path, "%s%s", directory, leftovers->names.data + at);
+		log_info("store", "event=leftover-removed file=%s", path.data);
+		if (!io_unlink(store->dir, path.data, err)) {
+			return false;
+		}
+	}
+	buf_clear(&leftovers->names);
+	return true;
+}
+
 bool
-store_sweep_spool(struct store *store, struct error *err)
+store_sweep_leftovers(struct store *store, struct error *err)
 {
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 	SCOPED(leftovers_finish) struct leftovers leftovers = {0};
@@ -530,23 +563,10 @@ store_sweep_spool(struct store *store, struct error *err)
 		return false;
 	}
 	leftovers.txn = txn;
-	if (!io_list(store->dir, "spool", note_leftover, &leftovers, err)) {
-		return false;
-	}
-	if (leftovers.err.kind != ERROR_NONE) {
-		*err = leftovers.err;
-		return false;
-	}
-	for (size_t at = 0; at < leftovers.names.length; at += strlen(leftovers.names.data + at) + 1) {
-		char path[64];
-
-		(void)snprintf(path, sizeof(path), "spool/%.40s", leftovers.names.data + at);
-		log_info("store", "event=leftover-removed file=%s", path);
-		if (!io_unlink(store->dir, path, err)) {
-			return false;
-		}
-	}
-	return true;
+	return io_list(store->dir, "spool", note_leftover, &leftovers, err) &&
+	       remove_leftovers(store, "spool/", &leftovers, err) &&
+	       io_list(store->dir, "", note_replacement, &leftovers, err) &&
+	       remove_leftovers(store, "", &leftovers, err);
 }
 
 bool

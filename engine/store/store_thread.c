@@ -13,6 +13,7 @@
 #define LAZY_MS       60 /* after the first commit that is not durable; the fsync itself comes on top, 100 ms in all */
 #define RETRY_MS      1000 /* after a failure */
 #define CHECKPOINT_MS 100  /* at least between two checkpoints */
+#define LOOK_MS       500  /* between two looks where the kernel does not tell */
 #define HEAR_PAUSE_MS 5    /* at least between two looks at `wake`, which tells of our own commits too */
 
 static int64_t
@@ -46,7 +47,9 @@ hear_others(struct store *store)
 {
 	uint64_t modseq;
 
-	io_watch_drain(store->watch);
+	if (store->watch != NULL) {
+		io_watch_drain(store->watch);
+	}
 	if (store_wake_read(store, &modseq)) {
 		store_announce(store, modseq);
 	}
@@ -69,7 +72,7 @@ wait_until(struct store *store, int64_t due_ms, int64_t *heard_ms)
 	bool deaf = now_ms < *heard_ms + HEAR_PAUSE_MS;
 	struct pollfd fds[] = {
 		{.fd = cancel_fd(store->nudge), .events = POLLIN},
-		{.fd = deaf ? -1 : io_watch_fd(store->watch), .events = POLLIN},
+		{.fd = deaf || store->watch == NULL ? -1 : io_watch_fd(store->watch), .events = POLLIN},
 	};
 	int timeout_ms =
 		timeout_of(now_ms, deaf && due_ms > *heard_ms + HEAR_PAUSE_MS ? *heard_ms + HEAR_PAUSE_MS : due_ms);
@@ -80,7 +83,7 @@ wait_until(struct store *store, int64_t due_ms, int64_t *heard_ms)
 	if (fds[0].revents != 0) {
 		cancel_clear(store->nudge);
 	}
-	if (fds[1].revents != 0) {
+	if (fds[1].revents != 0 || (store->watch == NULL && io_now_ms(store->io) >= *heard_ms + LOOK_MS)) {
 		hear_others(store);
 		*heard_ms = io_now_ms(store->io);
 	}
@@ -111,6 +114,9 @@ run(void *context)
 	while (!atomic_load(&store->ending)) {
 		int64_t due_ms = lazy_due_ms(store);
 
+		if (store->watch == NULL && heard_ms + LOOK_MS < due_ms) {
+			due_ms = heard_ms + LOOK_MS;
+		}
 		if (due_ms != INT64_MAX && due_ms < not_before_ms) {
 			due_ms = not_before_ms;
 		}

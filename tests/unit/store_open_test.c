@@ -307,9 +307,9 @@ spools_that_nothing_refers_to_go_when_nobody_has_the_store_open(void **state)
 	assert_ok(pending_put(fixture.txn, &pending, &fixture.err));
 	assert_ok(local_create(fixture.txn, &local, &id, &fixture.err));
 	fixture_commit();
-	fixture_shell("cd %s/spool && touch %s %s l1 l999 other", fixture.path, mine, kept);
+	fixture_shell("cd %s/spool && touch %s %s l1 l999 other ../marks.0011.new", fixture.path, mine, kept);
 	fixture_reopen();
-	const char *const there[] = {kept, "l1", "other"}, *const gone[] = {mine, "l999"};
+	const char *const there[] = {kept, "l1", "other"}, *const gone[] = {mine, "l999", "../marks.0011.new"};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(there); i++) {
 		(void)snprintf(name, sizeof(name), "%s/spool/%s", fixture.path, there[i]);

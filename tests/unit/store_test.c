@@ -1,8 +1,10 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 
+#include "tests/unit/io_test_ops.h"
 #include "tests/unit/store_fixture.h"
 
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -220,6 +222,40 @@ the_listener_hears_of_the_commits_of_other_processes(void **state)
 	fixture_audit();
 }
 
+static void
+without_a_watch_others_are_heard_all_the_same(void **state)
+{
+	struct io *io = io_test_create(fixture.io);
+	int to_child[2], status;
+
+	store_close(&fixture.store);
+	assert_int_equal(pipe(to_child), 0);
+	pid_t child = fork();
+
+	if (child == 0) {
+		commit_as_another(to_child[0]);
+	}
+	io_test_reset(io, IO_EFFECT_BIT(IO_EFFECT_WATCH));
+	io_test_fail(io, 1, EMFILE, false);
+	assert_ok(store_open(io, fixture.path, NULL, NULL, &fixture.store, &fixture.err));
+	assert_true(io_test_fired(io));
+	(void)usleep(600000);
+	atomic_store(&heard, 0);
+	store_set_listener(fixture.store, hear, NULL);
+	assert_int_equal(write(to_child[1], "x", 1), 1);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	for (int i = 0; i < 400 && atomic_load(&heard) == 0; i++) {
+		(void)usleep(5000);
+	}
+	assert_true(atomic_load(&heard) >= 1);
+	(void)close(to_child[0]);
+	(void)close(to_child[1]);
+	store_close(&fixture.store);
+	io_destroy(&io);
+	assert_ok(fixture_open(NULL));
+}
+
 /* Writes until it is told to end; the exit status is how many writes it made, at most 100. */
 static void
 write_as_another(int from_parent)
@@ -297,6 +333,7 @@ main(void)
 		test(a_long_write_yields_to_nobody_in_particular_after_a_while),
 		test(the_listener_hears_of_our_commits),
 		test(the_listener_hears_of_the_commits_of_other_processes),
+		test(without_a_watch_others_are_heard_all_the_same),
 		test(processes_take_turns),
 	};
 
