@@ -14,6 +14,14 @@ push_compare_u64(const void *left, const void *right)
 	return a < b ? -1 : a > b;
 }
 
+static void
+push_sort(uint64_t *numbers, size_t count)
+{
+	if (count > 1) { /* an array that is not there is not for qsort */
+		qsort(numbers, count, sizeof(*numbers), push_compare_u64);
+	}
+}
+
 static bool
 push_contains(const uint64_t *numbers, size_t count, struct number number)
 {
@@ -368,8 +376,8 @@ push_gather(struct run *run, struct store_txn *txn, void *context, struct error 
 	if (!aside_each(txn, RUN_REMOTE, push_note_aside, push, err) || !hold_each(txn, RUN_REMOTE, push_note_confirmed, push, err)) {
 		return false;
 	}
-	qsort(push->aside, push->aside_count, sizeof(*push->aside), push_compare_u64);
-	qsort(push->confirmed, push->confirmed_count, sizeof(*push->confirmed), push_compare_u64);
+	push_sort(push->aside, push->aside_count);
+	push_sort(push->confirmed, push->confirmed_count);
 	if (since.value != UINT64_MAX && !base_change_each(txn, RUN_REMOTE, since, push_change, push, err)) {
 		return false;
 	}
