@@ -389,7 +389,8 @@ hydrate_note_missing(void *context, struct number number, struct mailbox_id mail
 {
 	struct hydrate_wanted *wanted = context;
 
-	if (bsearch(&number.value, wanted->skipped, wanted->skipped_sorted, sizeof(*wanted->skipped), hydrate_compare_u64) != NULL) {
+	if (wanted->skipped_sorted > 0 &&
+		bsearch(&number.value, wanted->skipped, wanted->skipped_sorted, sizeof(*wanted->skipped), hydrate_compare_u64) != NULL) {
 		return true;
 	}
 	wanted->numbers[wanted->count] = number;
@@ -430,7 +431,9 @@ hydrate_gather(struct hydrate_wanted *wanted, int64_t since_s, struct error *err
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 
 	wanted->count = 0;
-	qsort(wanted->skipped, wanted->skipped_count, sizeof(*wanted->skipped), hydrate_compare_u64);
+	if (wanted->skipped_count > 1) { /* an array that is not there is not for qsort */
+		qsort(wanted->skipped, wanted->skipped_count, sizeof(*wanted->skipped), hydrate_compare_u64);
+	}
 	wanted->skipped_sorted = wanted->skipped_count;
 	return store_read_begin(wanted->sync->store, &txn, err) &&
 	       message_each_missing(txn, (struct mailbox_id){0}, since_s, HYDRATE_WANTED + wanted->skipped_count, hydrate_note_missing, wanted, err);
