@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "engine/store/store_internal.h"
 #include "tests/unit/store_fixture.h"
 
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -510,6 +511,121 @@ tombstones_go_with_their_bodies_when_their_time_is_over(void **state)
 	fixture_audit();
 }
 
+static bool
+note_reset(void *context, const struct change *change)
+{
+	if (change->kind == CHANGE_RESET) {
+		*(bool *)context = true;
+	}
+	return true;
+}
+
+/* Runs SQL in the open write: rows that other parts keep. */
+static void
+run_sql(const char *sql)
+{
+	assert_ok(db_exec(store_db(fixture.txn), sql, &fixture.err));
+}
+
+static bool
+has_message(struct number number)
+{
+	struct message message;
+	bool there;
+
+	fixture_read();
+	there = message_load(fixture.txn, number, &message, &fixture.err);
+	if (there) {
+		message_finish(&message);
+	}
+	fixture_end();
+	return there;
+}
+
+static void
+a_tombstone_stays_while_a_remote_a_hold_or_an_intent_knows_it(void **state)
+{
+	struct number numbers[5];
+
+	fixture_write();
+	struct mailbox_id inbox = fixture_mailbox("INBOX");
+
+	for (int i = 0; i < 5; i++) {
+		numbers[i] = fixture_message(inbox, "x", NULL);
+		assert_ok(message_expunge(fixture.txn, numbers[i], MESSAGE_BY_USER, (struct number){0}, &fixture.err));
+	}
+	run_sql("INSERT INTO base_message (remote, mailbox, uidvalidity, uid, number, internaldate, flags) VALUES (1, "
+		"1, 1, 1, 1, 0, 0)");
+	run_sql("INSERT INTO intent (remote, kind, number, created) VALUES (1, 1, 2, 0)");
+	run_sql("INSERT INTO hold (id, remote, mailbox, side, kind, state, modseq, created, reason) VALUES (1, 1, 1, "
+		"0, 0, 0, 1, 0, ''), "
+		"(2, 1, 1, 0, 0, 1, 1, 0, '')");
+	run_sql("INSERT INTO hold_message (hold, number) VALUES (1, 3), (2, 4)");
+	fixture_commit();
+	(void)sleep(1);
+	assert_ok(store_maintain(fixture.store, 0, &fixture.err));
+	assert_true(has_message(numbers[0]) && has_message(numbers[1]) && has_message(numbers[2]));
+	assert_false(has_message(numbers[3])); /* its hold is confirmed */
+	assert_false(has_message(numbers[4]));
+	fixture_audit();
+}
+
+static void
+a_trace_stays_until_its_remote_has_heard(void **state)
+{
+	struct modseq until;
+	bool reset = false;
+
+	fixture_write();
+	struct mailbox_id inbox = fixture_mailbox("INBOX"), other = fixture_mailbox("Other");
+
+	run_sql("INSERT INTO base_mailbox (remote, mailbox, raw_name, separator, name, merged) VALUES (1, 1, 'INBOX', "
+		"'/', 'INBOX', 0)");
+	struct number number = fixture_message(inbox, "x", NULL);
+
+	assert_ok(message_move(fixture.txn, number, other, slice_of(NULL), &fixture.err));
+	fixture_commit();
+	(void)sleep(1);
+	assert_ok(store_maintain(fixture.store, 0, &fixture.err));
+	fixture_read();
+	assert_ok(change_each(fixture.txn, (struct modseq){1}, 9, note_reset, &reset, &until, &fixture.err));
+	assert_false(reset);
+	fixture_end();
+	fixture_write();
+	run_sql("UPDATE base_mailbox SET merged = 1000");
+	fixture_commit();
+	assert_ok(store_maintain(fixture.store, 0, &fixture.err));
+	fixture_read();
+	assert_ok(change_each(fixture.txn, (struct modseq){1}, 9, note_reset, &reset, &until, &fixture.err));
+	assert_true(reset);
+}
+
+static void
+a_body_that_an_intent_names_is_not_swept(void **state)
+{
+	SCOPED(db_end) struct db_statement *insert = NULL;
+	struct body body;
+
+	fixture_write();
+	uint64_t id = put(SLICE_LITERAL("From: a\r\n\r\nx"), true);
+
+	assert_ok(body_load(fixture.txn, id, &body, &fixture.err));
+	assert_ok(store_prepare_write(fixture.txn,
+		"INSERT INTO intent (remote, kind, digest, created) VALUES (1, 1, ?, 0)", &insert, &fixture.err));
+	store_bind_digest(insert, 1, &body.digest);
+	assert_ok(db_run(insert, &fixture.err));
+	db_end(&insert);
+	fixture_commit();
+	assert_ok(store_maintain(fixture.store, 30, &fixture.err));
+	assert_true(is_there(id));
+	fixture_write();
+	run_sql("DELETE FROM intent");
+	fixture_commit();
+	assert_ok(store_maintain(fixture.store, 30, &fixture.err));
+	assert_ok(store_maintain(fixture.store, 30, &fixture.err)); /* the sweep may stand behind it */
+	assert_false(is_there(id));
+}
+
 int
 main(void)
 {
@@ -529,6 +645,9 @@ main(void)
 		test(a_body_that_is_wanted_again_is_not_swept),
 		test(files_without_a_row_are_swept_in_two_steps),
 		test(tombstones_go_with_their_bodies_when_their_time_is_over),
+		test(a_tombstone_stays_while_a_remote_a_hold_or_an_intent_knows_it),
+		test(a_trace_stays_until_its_remote_has_heard),
+		test(a_body_that_an_intent_names_is_not_swept),
 	};
 
 	return cmocka_run_group_tests_name("store_body", tests, NULL, NULL);
