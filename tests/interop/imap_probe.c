@@ -576,15 +576,16 @@ main(int argc, char **argv)
 	}
 	io = io_posix_create();
 	if (mkdtemp(dir) == NULL || !io_dir_open(io, dir, true, &spools, &err) ||
-		!imap_remote_create(io, spools, &settings, &remote, &err) ||
-		!remote->ops->open(remote, cancel, &session, &err)) {
-		rc = fail("open", &err);
-		rmdir(dir);
-		return rc;
+		!imap_remote_create(io, spools, &settings, &remote, &err)) {
+		return fail("settings", &err);
 	}
-	rc = run_all(session, argc - optind, argv + optind);
-	print_counters(session);
-	session->ops->close(&session);
+	if (remote->ops->open(remote, cancel, &session, &err)) {
+		rc = run_all(session, argc - optind, argv + optind);
+		print_counters(session);
+		session->ops->close(&session);
+	} else {
+		rc = fail("open", &err);
+	}
 	remote->ops->destroy(&remote);
 	io_dir_close(&spools);
 	cancel_destroy(&cancel);

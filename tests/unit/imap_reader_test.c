@@ -1,5 +1,7 @@
 #include "engine/remote/imap/imap_reader.h"
 
+#include <glob.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/unit/assert_slice.h"
@@ -91,6 +93,17 @@ numbers_and_ids_that_cannot_be_are_absent(void **state)
 		"fetch 1 uid=1\n");
 	assert_says("* STATUS a (MESSAGES x UIDNEXT -1 HIGHESTMODSEQ 99999999999999999999)\r\n",
 		"mailbox name=a messages=0? uidnext=0 uidvalidity=0 modseq=0\n");
+}
+
+static void
+what_servers_have_sent_is_read(void **state)
+{
+	assert_says("* 1 FETCH ( MODSEQ ( 624140003 ) )\r\n", "fetch 1 uid=0 modseq=624140003\n");
+	assert_says("* 1 FETCH (UID 3016 BODY[] )\r\n", "fetch 1 uid=3016\n");
+	assert_says("* 1 FETCH (UID 7 FLAGS)\r\n", "fetch 1 uid=7\n");
+	assert_says("[COPYUID 55 31 6]\r\n", "status OK code=COPYUID arguments=55 31 6\n");
+	assert_says("* STATUS a (comp-multi (1 \"str\" 2:3 nil (nested (layers))) MESSAGES 3)\r\n",
+		"mailbox name=a messages=3 uidnext=0 uidvalidity=0 modseq=0\n");
 }
 
 static void
@@ -228,7 +241,7 @@ what_cannot_be_imap_is_refused(void **state)
 	assert_refused("* 4294967296 EXISTS\r\n", "number");
 	assert_refused("* 1 FETCH (UID 7\r\n", "does not end");
 	assert_refused("* 1 FETCH UID 7\r\n", "without its list");
-	assert_refused("* 1 FETCH (UID 7 FLAGS)\r\n", "without its value");
+	assert_refused("* 1 FETCH (UID 7 FLAGS x)\r\n", "without its value");
 	assert_refused("* 1 FETCH (UID 7 BODY[] (a))\r\n", "without its value");
 	assert_refused("* 1 FETCH (UID 7 X \"no end)\r\n", "cannot be read");
 	assert_refused("* STATUS\r\n", "without a name");
@@ -315,6 +328,49 @@ memory_follows_what_came_and_not_what_was_announced(void **state)
 	assert_true(reader.text.capacity < 4096);
 }
 
+/* Reads a file of a corpus whole and octet by octet; false where it cannot be IMAP. */
+static bool
+read_corpus_file(const char *path)
+{
+	SCOPED(buf_finish) struct buf octets = BUF_INIT;
+	SCOPED(buf_finish) struct buf whole = BUF_INIT;
+	SCOPED(buf_finish) struct buf pieces = BUF_INIT;
+	char piece[4096];
+	FILE *file = fopen(path, "rb");
+	size_t got;
+
+	assert_non_null(file);
+	while ((got = fread(piece, 1, sizeof piece, file)) > 0) {
+		buf_append(&octets, slice_make(piece, got));
+	}
+	fclose(file);
+	imap_dump(buf_slice(&octets), octets.length + 1, &whole);
+	imap_dump(buf_slice(&octets), 1, &pieces);
+	assert_slices(buf_slice(&pieces), buf_slice(&whole));
+	return whole.length == 0 || strstr(whole.data, "error ") == NULL;
+}
+
+static void
+responses_of_many_servers_are_read(void **state)
+{
+	const char *corpus = getenv("MAILFS_CORPUS");
+	char pattern[4096];
+	size_t fine = 0;
+	glob_t found;
+
+	if (corpus == NULL) {
+		skip();
+	}
+	snprintf(pattern, sizeof pattern, "%s/imap-responses/*/*.txt", corpus);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		fine += read_corpus_file(found.gl_pathv[i]);
+	}
+	print_message("%zu of %zu files are IMAP\n", fine, found.gl_pathc);
+	assert_true(fine * 100 >= found.gl_pathc * 95); /* the rest was made to be refused, or is cut */
+	globfree(&found);
+}
+
 int
 main(void)
 {
@@ -324,6 +380,7 @@ main(void)
 		cmocka_unit_test(what_nobody_knows_is_passed_over),
 		cmocka_unit_test(fetch_tells_a_message),
 		cmocka_unit_test(numbers_and_ids_that_cannot_be_are_absent),
+		cmocka_unit_test(what_servers_have_sent_is_read),
 		cmocka_unit_test(bodies_are_streamed),
 		cmocka_unit_test(headers_are_kept),
 		cmocka_unit_test(a_header_that_is_too_long_is_cut),
@@ -334,6 +391,7 @@ main(void)
 		cmocka_unit_test(what_is_too_much_is_refused),
 		cmocka_unit_test(literals_without_end_are_refused),
 		cmocka_unit_test(memory_follows_what_came_and_not_what_was_announced),
+		cmocka_unit_test(responses_of_many_servers_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

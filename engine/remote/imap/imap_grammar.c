@@ -281,14 +281,20 @@ take_wrapped(struct cursor *c, struct slice *out)
 	bool list = take(c, '(');
 
 	*out = (struct slice){0};
-	if (list && take(c, ')')) {
-		return true;
+	if (list) {
+		skip_spaces(c);
+		if (take(c, ')')) {
+			return true;
+		}
 	}
 	if (!take_value(c, &value) || value.kind == VALUE_OPEN) {
 		return false;
 	}
 	if (value.kind != VALUE_NIL) {
 		*out = value.octets;
+	}
+	if (list) {
+		skip_spaces(c);
 	}
 	return !list || take(c, ')');
 }
@@ -412,6 +418,9 @@ take_items(struct cursor *c, bool partial, struct slice *out_item, struct imap_f
 		if (partial && literal == &c->text->literals[c->text->literal_count - 1]) {
 			return true;
 		}
+		if (literal == NULL && peek(c) == ')') {
+			continue; /* some servers leave the value out where it is empty */
+		}
 		if (!take_item(c, *out_item, out, err)) {
 			return false;
 		}
@@ -517,29 +526,35 @@ take_listed(struct cursor *c, struct imap_listed *out, struct error *err)
 static bool
 take_mailbox_item(struct cursor *c, struct imap_mailbox *out)
 {
-	struct slice name = take_atom(c), text;
+	static const char *const known[] = {
+		"MESSAGES", "UIDNEXT", "UIDVALIDITY", "HIGHESTMODSEQ", "X-GUID", "MAILBOXID"};
+	struct slice name = take_atom(c), text = {0};
 	uint32_t number = 0;
+	size_t item = 0;
 
+	while (item < ARRAY_LENGTH(known) && !is(name, known[item])) {
+		item++;
+	}
 	skip_spaces(c);
-	if (name.length == 0 || !take_wrapped(c, &text)) {
+	if (name.length == 0 || !(item < ARRAY_LENGTH(known) ? take_wrapped(c, &text) : skip_value(c))) {
 		return false;
 	}
 	bool fine = slice_to_u32(text, &number);
 
-	if (is(name, "MESSAGES")) {
+	if (item == 0) {
 		out->messages = number;
 		out->has_messages = fine;
-	} else if (is(name, "UIDNEXT")) {
+	} else if (item == 1) {
 		out->uidnext = number;
-	} else if (is(name, "UIDVALIDITY")) {
+	} else if (item == 2) {
 		out->uidvalidity = number;
-	} else if (is(name, "HIGHESTMODSEQ")) {
+	} else if (item == 3) {
 		if (!slice_to_u64(text, &out->highestmodseq) || out->highestmodseq > INT64_MAX) {
 			out->highestmodseq = 0;
 		}
-	} else if (is(name, "X-GUID")) {
+	} else if (item == 4) {
 		out->x_guid = text;
-	} else if (is(name, "MAILBOXID")) {
+	} else if (item == 5) {
 		out->mailboxid = text;
 	}
 	return true;
@@ -765,6 +780,12 @@ imap_grammar_read(const struct imap_text *text, struct imap_response *out, struc
 	}
 	if (take(&c, '*')) {
 		return take(&c, ' ') ? take_untagged(&c, out, err) : wrong(err, "a line that begins with * alone");
+	}
+	if (peek(&c) == '[') { /* `* OK` was left out by some */
+		out->kind = IMAP_RESPONSE_STATUS;
+		out->status = IMAP_OK;
+		take_status_text(&c, out);
+		return true;
 	}
 	out->tag = take_atom(&c);
 	skip_spaces(&c);

@@ -28,6 +28,7 @@ struct box {
 	enum remote_scan_state state;
 	bool alone; /* from the beginning: too much to be held */
 	bool select_sent;
+	bool troubled; /* something had to be asked again: nothing is sent behind it any more */
 	struct imap_fetcher fetcher;
 	bool has_fetcher;
 };
@@ -435,7 +436,7 @@ send_box(struct scan *scan, struct box *box, bool *out_next, struct error *err)
 	if (!imap_fetch_send(&box->fetcher, err)) {
 		return false;
 	}
-	*out_next = imap_fetch_all_sent(&box->fetcher);
+	*out_next = imap_fetch_all_sent(&box->fetcher) && (!box->troubled || imap_fetch_complete(&box->fetcher));
 	return true;
 }
 
@@ -503,6 +504,7 @@ report_box(struct scan *scan, size_t at, size_t *sent, bool *out_over, struct er
 		return true;
 	}
 	/* something has to be asked again: at once where the mailbox is still selected */
+	box->troubled = true;
 	bool fine = scan->current == box || rewind_to(scan, at, *sent, err);
 
 	*sent = at;
