@@ -276,7 +276,8 @@ open_body(struct account *account, struct number number, struct body_reader **ou
 	body = row.body;
 	live = row.expunged_s == 0;
 	message_finish(&row);
-	if (!live) {
+	/* Of a message that is gone the body is kept for a while: a file that was open before is still to be read. */
+	if (!live && body == 0) {
 		(void)error_set(err, ERROR_GONE, "the message was removed");
 		return VIEW_BODY_FAILED;
 	}

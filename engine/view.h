@@ -58,7 +58,7 @@ bool view_attribute(struct account *account, struct number number, const char *n
 bool view_mailbox_attribute(struct account *account, struct mailbox_id mailbox, const char *name, struct buf *out,
 	struct error *err) MUST_CHECK;
 
-/* An open body. Stays readable after its message is gone. */
+/* An open body. Stays readable after its message is gone; and while the store keeps it, the body of a message that is gone can be opened. */
 struct view_body;
 enum view_body_result { VIEW_BODY_OPEN, VIEW_BODY_MISSING, VIEW_BODY_FAILED };
 /* MISSING: ask for it by view_body_request. FAILED: err (ERROR_GONE, ERROR_DAMAGED, …). */

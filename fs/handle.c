@@ -19,8 +19,10 @@
 #include "fs/plain.h"
 #include "fs/view_control.h"
 
-#define PF_SIGNALED    0x400 /* linux/sched.h: a signal ends the process */
-#define READ_BYTES_MAX (2u << 20)
+#define PF_SIGNALED     0x400 /* linux/sched.h: a signal ends the process */
+#define READ_BYTES_MAX  (2u << 20)
+#define BODIES_HERE_MAX 65536
+#define CLOSED_WAIT_MS  20 /* for the RELEASE of a message that was closed just now */
 
 struct handle *
 handle_create(struct mount *mount, enum handle_kind kind, uint64_t inode)
@@ -51,6 +53,16 @@ handle_of(const struct fuse_file_info *info)
 	return (struct handle *)(uintptr_t)info->fh;
 }
 
+static void drop(struct mount *mount, struct handle *handle);
+
+bool
+handle_is_brief(uint64_t fh)
+{
+	const struct handle *handle = (const struct handle *)(uintptr_t)fh;
+
+	return handle != NULL && (handle->kind == HANDLE_BODY || handle->kind == HANDLE_TEXT);
+}
+
 /* --- open bodies --- */
 
 static void
@@ -67,41 +79,113 @@ list_body(struct mount *mount, struct handle *handle)
 }
 
 static void
-unlist_body(struct mount *mount, struct handle *handle)
+unlist_body_locked(struct mount *mount, struct handle *handle)
 {
 	uint64_t value;
 	struct handle *at;
 
-	mutex_lock(&mount->lock);
-	if (inode_map_get(&mount->open_bodies, handle->inode, &value)) {
-		at = (struct handle *)(uintptr_t)value;
-		if (at == handle && handle->next == NULL) {
-			inode_map_remove(&mount->open_bodies, handle->inode);
-		} else if (at == handle) {
-			inode_map_put(&mount->open_bodies, handle->inode, (uint64_t)(uintptr_t)handle->next);
-		} else {
-			while (at->next != handle) {
-				at = at->next;
-			}
-			at->next = handle->next;
-		}
+	if (!inode_map_get(&mount->open_bodies, handle->inode, &value)) {
+		return; /* it was never listed */
 	}
+	at = (struct handle *)(uintptr_t)value;
+	if (at == handle && handle->next == NULL) {
+		inode_map_remove(&mount->open_bodies, handle->inode);
+	} else if (at == handle) {
+		inode_map_put(&mount->open_bodies, handle->inode, (uint64_t)(uintptr_t)handle->next);
+	} else {
+		while (at->next != handle) {
+			at = at->next;
+		}
+		at->next = handle->next;
+	}
+}
+
+/* Opens the body of a handle if that was not done yet. */
+static bool
+need_body(struct mount *mount, struct handle *handle, struct error *err)
+{
+	struct view_body *body = NULL, *none = NULL;
+
+	if (handle->body != NULL) {
+		return true;
+	}
+	switch (view_body_open(
+		mount_account(mount, handle->node.account), (struct number){handle->node.number}, &body, err)) {
+	case VIEW_BODY_OPEN:
+		if (!atomic_compare_exchange_strong(&handle->body, &none, body)) {
+			view_body_close(&body); /* another read was faster */
+		}
+		return true;
+	case VIEW_BODY_MISSING: /* it was here: it is damaged, and will be fetched for who opens it again */
+		(void)error_set(err, ERROR_DAMAGED, "the body is not here any more");
+		break;
+	case VIEW_BODY_FAILED:
+		break;
+	}
+	handle_forget_body(mount, mount_inode(mount, handle->node));
+	return false;
+}
+
+/* Keeps in mind that a message's body is here, so that the next OPEN need not ask. */
+static void
+remember_body(struct mount *mount, struct node node, int64_t mtime_s)
+{
+	mutex_lock(&mount->lock);
+	if (mount->bodies_here.count >= BODIES_HERE_MAX) {
+		inode_map_finish(&mount->bodies_here);
+	}
+	inode_map_put(&mount->bodies_here, mount_inode(mount, node), (uint64_t)mtime_s);
 	mutex_unlock(&mount->lock);
+}
+
+void
+handle_forget_body(struct mount *mount, uint64_t inode)
+{
+	mutex_lock(&mount->lock);
+	inode_map_remove(&mount->bodies_here, inode);
+	mutex_unlock(&mount->lock);
+}
+
+/* Tells whether a message's body is known to be here, and nobody writes to the message. */
+static bool
+is_body_here(struct mount *mount, struct node node, int64_t *out_mtime_s)
+{
+	uint64_t inode = mount_inode(mount, node), value;
+	bool here;
+
+	mutex_lock(&mount->lock);
+	here = !inode_map_get(&mount->files, inode, &value) && inode_map_get(&mount->bodies_here, inode, &value);
+	mutex_unlock(&mount->lock);
+	*out_mtime_s = here ? (int64_t)value : 0;
+	return here;
 }
 
 bool
 handle_attr(struct mount *mount, uint64_t inode, struct entry *out)
 {
+	struct error err = ERROR_INIT;
+	struct handle *handle = NULL;
 	uint64_t value;
 	bool found;
 
 	mutex_lock(&mount->lock);
-	found = inode_map_get(&mount->open_bodies, inode, &value);
-	if (found) {
-		*out = ((struct handle *)(uintptr_t)value)->entry;
-		out->attr.st_nlink = 0;
+	if (inode_map_get(&mount->open_bodies, inode, &value)) {
+		handle = (struct handle *)(uintptr_t)value;
+		(void)atomic_fetch_add(&handle->references, 1);
 	}
 	mutex_unlock(&mount->lock);
+	if (handle == NULL) {
+		return false;
+	}
+	found = need_body(mount, handle, &err);
+	if (found) {
+		int64_t mtime_ns = handle->mtime_s * INT64_C(1000000000);
+
+		attr_of_bytes(mount, handle->node, view_body_size(handle->body), mtime_ns, mtime_ns, out);
+		out->inode = inode;
+		out->attr.st_nlink = 0;
+	}
+	drop(mount, handle);
 	return found;
 }
 
@@ -110,19 +194,15 @@ handle_attr(struct mount *mount, uint64_t inode, struct entry *out)
 static void
 drop(struct mount *mount, struct handle *handle)
 {
+	struct view_body *body;
+
 	if (atomic_fetch_sub(&handle->references, 1) > 1) {
 		return;
 	}
-	mutex_lock(&mount->lock);
-	*handle->at_open = handle->next_open;
-	if (handle->next_open != NULL) {
-		handle->next_open->at_open = handle->at_open;
-	}
-	mutex_unlock(&mount->lock);
 	switch (handle->kind) {
 	case HANDLE_BODY:
-		unlist_body(mount, handle);
-		view_body_close(&handle->body);
+		body = handle->body;
+		view_body_close(&body);
 		break;
 	case HANDLE_FILE:
 		file_close(mount, &handle->file, handle->writes);
@@ -140,6 +220,22 @@ drop(struct mount *mount, struct handle *handle)
 	free(handle);
 }
 
+/* The kernel's own reference ends: nobody finds the handle any more. */
+static void
+close_handle(struct mount *mount, struct handle *handle)
+{
+	mutex_lock(&mount->lock);
+	*handle->at_open = handle->next_open;
+	if (handle->next_open != NULL) {
+		handle->next_open->at_open = handle->at_open;
+	}
+	if (handle->kind == HANDLE_BODY) {
+		unlist_body_locked(mount, handle);
+	}
+	mutex_unlock(&mount->lock);
+	drop(mount, handle);
+}
+
 void
 handle_close_all(struct mount *mount)
 {
@@ -149,7 +245,7 @@ handle_close_all(struct mount *mount)
 		if (handle->kind == HANDLE_FILE && handle->writes) {
 			file_reject_half(handle->file);
 		}
-		drop(mount, handle);
+		close_handle(mount, handle);
 	}
 }
 
@@ -159,7 +255,7 @@ answer_opened(struct mount *mount, fuse_req_t req, struct handle *handle, struct
 {
 	info->fh = (uint64_t)(uintptr_t)handle;
 	if (!reply_open(req, info)) {
-		drop(mount, handle);
+		close_handle(mount, handle);
 	}
 }
 
@@ -178,19 +274,14 @@ wants_writing(const struct fuse_file_info *info)
 	return (info->flags & O_ACCMODE) != O_RDONLY || (info->flags & O_TRUNC) != 0;
 }
 
-/* Makes a handle on an open body. */
 static struct handle *
-handle_of_body(struct mount *mount, const struct opening *opening, struct view_body *body)
+handle_of_body(struct mount *mount, const struct opening *opening, int64_t mtime_s, struct view_body *body)
 {
 	struct handle *handle = handle_create(mount, HANDLE_BODY, opening->inode);
-	struct error err = ERROR_INIT;
 
+	handle->node = opening->node;
+	handle->mtime_s = mtime_s;
 	handle->body = body;
-	if (!attr_load(mount, opening->inode, &handle->entry, &err)) {
-		attr_of_bytes(mount, opening->node, view_body_size(body), 0, 0, &handle->entry);
-		handle->entry.inode = opening->inode;
-	}
-	handle->entry.attr.st_size = (off_t)view_body_size(body);
 	list_body(mount, handle);
 	return handle;
 }
@@ -198,12 +289,24 @@ handle_of_body(struct mount *mount, const struct opening *opening, struct view_b
 static enum view_body_result
 open_body(struct mount *mount, const struct opening *opening, struct handle **out, struct error *err)
 {
+	struct account *account = mount_account(mount, opening->node.account);
+	SCOPED(view_message_finish) struct view_message message = {0};
+	struct number number = {opening->node.number};
 	struct view_body *body = NULL;
-	enum view_body_result result = view_body_open(
-		mount_account(mount, opening->node.account), (struct number){opening->node.number}, &body, err);
+	enum view_body_result result;
+	int64_t mtime_s;
 
+	if (is_body_here(mount, opening->node, &mtime_s)) {
+		*out = handle_of_body(mount, opening, mtime_s, NULL);
+		return VIEW_BODY_OPEN;
+	}
+	if (!view_message_load(account, number, &message, err)) {
+		return VIEW_BODY_FAILED;
+	}
+	result = view_body_open(account, number, &body, err);
 	if (result == VIEW_BODY_OPEN) {
-		*out = handle_of_body(mount, opening, body);
+		remember_body(mount, opening->node, message.mtime_s);
+		*out = handle_of_body(mount, opening, message.mtime_s, body);
 	}
 	return result;
 }
@@ -255,7 +358,7 @@ open_message(struct mount *mount, struct opening *opening, struct handle **out, 
 	if (result != VIEW_BODY_OPEN || !wants_writing(&opening->info)) {
 		return result;
 	}
-	drop(mount, *out); /* it is here: it can be copied at the first write */
+	close_handle(mount, *out); /* it is here: it can be copied at the first write */
 	*out = NULL;
 	return open_file(mount, opening, out, err) ? VIEW_BODY_OPEN : VIEW_BODY_FAILED;
 }
@@ -354,12 +457,58 @@ answer_parked(struct mount *mount, fuse_req_t req, void *context, enum park_end 
 	free(opening);
 }
 
+static void
+answer_after_close(struct mount *mount, fuse_req_t req, void *context, enum park_end end, const struct error *error)
+{
+	struct opening *opening = context;
+
+	if (end == PARK_INTERRUPTED || end == PARK_CLOSED) {
+		reply_errno(req, EINTR);
+	} else if (!file_resolve(mount, opening->inode, &opening->node)) {
+		reply_errno(req, ESTALE);
+	} else {
+		answer_opening(mount, req, opening, true);
+	}
+	free(opening);
+}
+
+/* A message that was written in place and closed just now: who reads it after that close is to get the new bytes, and the RELEASE that makes them
+ * the message may be behind this OPEN. False if there is nothing to wait for. */
+static bool
+wait_for_close(struct mount *mount, fuse_req_t req, const struct opening *opening)
+{
+	struct file *file = file_hold(mount, opening->inode);
+	bool closing = file != NULL && file_is_closing(file) && file->replaces;
+	uint64_t inode = closing ? file->inode : 0;
+	struct opening *kept;
+
+	file_drop(mount, &file);
+	if (!closing) {
+		return false;
+	}
+	kept = malloc(sizeof(*kept));
+	if (kept == NULL) {
+		abort();
+	}
+	*kept = *opening;
+	park_for_inode(mount->park, req, inode, CLOSED_WAIT_MS, answer_after_close, kept);
+	file = file_hold(mount, inode);
+	if (file == NULL || !file_is_closing(file)) { /* it became one before we waited */
+		park_wake_inode(mount->park, inode);
+	}
+	file_drop(mount, &file);
+	return true;
+}
+
 void
 handle_answer_open(struct mount *mount, fuse_req_t req, uint64_t inode, struct fuse_file_info *info)
 {
 	struct opening opening = {.inode = inode, .info = *info};
 
-	if (!file_resolve(mount, inode, &opening.node)) {
+	if (!wants_writing(info) && wait_for_close(mount, req, &opening)) {
+		return;
+	}
+	if (!file_resolve(mount, inode, &opening.node)) { /* after looking for who writes: it may have become another */
 		reply_errno(req, ESTALE);
 	} else if (wants_writing(info) && mount_is_read_only(mount, opening.node.account)) {
 		reply_errno(req, EROFS);
@@ -397,7 +546,6 @@ handle_answer_create(struct mount *mount, fuse_req_t req, uint64_t dir_inode, co
 	struct file *file = NULL;
 	struct handle *handle;
 	struct node dir;
-	bool passing;
 
 	if (!file_resolve(mount, dir_inode, &dir)) {
 		reply_errno(req, ESTALE);
@@ -407,14 +555,15 @@ handle_answer_create(struct mount *mount, fuse_req_t req, uint64_t dir_inode, co
 		reply_errno(req, dir.kind == NODE_ACCOUNTS ? EACCES : EROFS);
 		return;
 	}
-	if (dir_lookup(mount, dir, name, &entry, &passing, &err)) {
-		/* it came while the kernel believed that it was not there: it looks again after ESTALE */
-		reply_errno(req, (info->flags & O_EXCL) != 0 ? EEXIST : ESTALE);
+	if (strlen(name) > NAME_BYTES_MAX) {
+		reply_errno(req, ENAMETOOLONG);
 		return;
 	}
-	if (err.kind != ERROR_GONE ||
-		(error_clear(&err), !create(mount, dir, slice_of(name), mode, &entry, &file, &err))) {
-		reply_error(req, &err);
+	/* That there is no such name the kernel knows: it asked, and would have heard since. */
+	if (!create(mount, dir, slice_of(name), mode, &entry, &file, &err)) {
+		/* a local name that another process made just now: it looks again after ESTALE */
+		reply_errno(
+			req, err.kind == ERROR_EXISTS && (info->flags & O_EXCL) == 0 ? ESTALE : reply_errno_of(&err));
 		return;
 	}
 	handle = handle_create(mount, HANDLE_FILE, entry.inode);
@@ -425,20 +574,25 @@ handle_answer_create(struct mount *mount, fuse_req_t req, uint64_t dir_inode, co
 	info->noflush = entry.node.kind == NODE_LOCAL;
 	if (!reply_create(req, &entry, info)) {
 		file_unlink(mount, file); /* who made it never heard of it */
-		drop(mount, handle);
+		close_handle(mount, handle);
 	}
 }
 
 /* --- READ, WRITE --- */
 
 static void
-answer_body_read(fuse_req_t req, const struct handle *handle, size_t size, uint64_t offset)
+answer_body_read(struct mount *mount, fuse_req_t req, struct handle *handle, size_t size, uint64_t offset)
 {
-	struct slice memory = view_body_memory(handle->body);
 	struct error err = ERROR_INIT;
+	struct slice memory;
 	size_t got = 0;
 	char *data;
 
+	if (!need_body(mount, handle, &err)) {
+		reply_error(req, &err);
+		return;
+	}
+	memory = view_body_memory(handle->body);
 	if (memory.data != NULL) {
 		reply_data(req,
 			slice_head(slice_skip(memory, offset < memory.length ? (size_t)offset : memory.length), size));
@@ -490,7 +644,7 @@ handle_answer_read(struct mount *mount, fuse_req_t req, size_t size, off_t offse
 	(void)atomic_fetch_add(&handle->references, 1);
 	switch (handle->kind) {
 	case HANDLE_BODY:
-		answer_body_read(req, handle, size, (uint64_t)offset);
+		answer_body_read(mount, req, handle, size, (uint64_t)offset);
 		break;
 	case HANDLE_FILE:
 	case HANDLE_DESCRIPTOR:
@@ -567,7 +721,7 @@ handle_answer_flush(struct mount *mount, fuse_req_t req, struct fuse_file_info *
 void
 handle_answer_release(struct mount *mount, fuse_req_t req, struct fuse_file_info *info)
 {
-	drop(mount, handle_of(info));
+	close_handle(mount, handle_of(info));
 	reply_done(req);
 }
 

@@ -21,21 +21,26 @@ struct handle { /* fuse_file_info.fh */
 		references; /* the kernel's, and a read's that is being answered: its RELEASE may come before that returns */
 	struct handle *next_open, **at_open; /* in mount->open_handles, under mount->lock */
 	uint64_t inode;
-	struct view_body *body;        /* BODY */
-	struct entry entry;            /* BODY: as it was at OPEN, for fstat once the message is gone */
-	struct handle *next;           /* BODY: others on that message, under mount->lock */
-	struct file *file;             /* FILE */
-	bool writes;                   /* FILE */
-	struct buf text;               /* TEXT */
-	int fd;                        /* DESCRIPTOR, else -1 */
-	struct control_reader *reader; /* EVENTS */
+	struct node node;               /* BODY: the message */
+	struct view_body *_Atomic body; /* BODY: once it was read */
+	int64_t mtime_s;                /* BODY */
+	struct handle *next;            /* BODY: others on that inode, under mount->lock */
+	struct file *file;              /* FILE */
+	bool writes;                    /* FILE */
+	struct buf text;                /* TEXT */
+	int fd;                         /* DESCRIPTOR, else -1 */
+	struct control_reader *reader;  /* EVENTS */
 };
 
 struct handle *handle_create(struct mount *mount, enum handle_kind kind, uint64_t inode);
 /* Ends those that are open when the mount ends: no RELEASE will come. */
 void handle_close_all(struct mount *mount);
-/* What stat showed at OPEN of a message that is still open. */
+/* Tells whether closing a handle (fuse_file_info.fh) takes no time: nothing was written through it. */
+bool handle_is_brief(uint64_t fh);
+/* What stat shows of a message that is gone and still open. */
 bool handle_attr(struct mount *mount, uint64_t inode, struct entry *out);
+/* A message's body is not to be counted on any more: it is looked for at the next OPEN. */
+void handle_forget_body(struct mount *mount, uint64_t inode);
 
 /* Answer OPEN, CREATE, READ, WRITE, FLUSH, RELEASE, FSYNC, POLL. */
 void handle_answer_open(struct mount *mount, fuse_req_t req, uint64_t inode, struct fuse_file_info *info);

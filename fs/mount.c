@@ -199,6 +199,7 @@ mount_open(struct engine *engine, const char *dir, const struct mount_options *o
 	mount->dir = slice_dup(slice_of(dir));
 	mount->device_fd = mount->wakeup = -1;
 	mutex_init(&mount->lock, LOCK_RANK_FS);
+	(void)pthread_mutex_init(&mount->taking, NULL);
 	map_counts(mount);
 	source = !options->directories && engine_account_count(engine) == 1 ? account_name(engine_account(engine, 0))
 									    : "mailfs";
@@ -285,16 +286,41 @@ wake_main(struct mount *mount)
 	(void)!write(mount->wakeup, &one, sizeof(one));
 }
 
-/* Takes requests and answers them, until the mount is gone or it is told to stop. */
-static void *
-work(void *context)
+/* Tells whether a request is answered in less time than another thread takes to wake: then the one that read it does so, and reads the next. */
+static bool
+is_brief(const struct fuse_buf *buffer)
 {
-	struct worker *worker = context;
-	struct mount *mount = worker->mount;
-	struct fuse_buf buffer = {.mem = NULL};
+	const struct fuse_in_header *header = buffer->mem;
+	const void *argument = header + 1;
 
+	if (buffer->size < sizeof(*header)) {
+		return true;
+	}
+	switch (header->opcode) {
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
+	case FUSE_INTERRUPT:
+	case FUSE_RELEASEDIR:
+		return true;
+	case FUSE_OPEN:
+		return (((const struct fuse_open_in *)argument)->flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY;
+	case FUSE_RELEASE:
+		return handle_is_brief(((const struct fuse_release_in *)argument)->fh);
+	default:
+		return false;
+	}
+}
+
+/* Takes the next request that is not brief, and answers the brief ones before it; false when there will be none. One thread at a time: waking
+ * another for each of a row of brief requests costs more than they do. */
+static bool
+take_request(struct mount *mount, struct fuse_buf *buffer)
+{
+	bool taken = false;
+
+	(void)pthread_mutex_lock(&mount->taking);
 	while (!mount->stop && !fuse_session_exited(mount->session)) {
-		int answer = fuse_session_receive_buf(mount->session, &buffer);
+		int answer = fuse_session_receive_buf(mount->session, buffer);
 
 		if (answer == -EINTR || answer == -EAGAIN) {
 			continue;
@@ -302,6 +328,24 @@ work(void *context)
 		if (answer <= 0) {
 			break; /* ENODEV is 0: it was unmounted */
 		}
+		if (!is_brief(buffer)) {
+			taken = true;
+			break;
+		}
+		fuse_session_process_buf(mount->session, buffer);
+	}
+	(void)pthread_mutex_unlock(&mount->taking);
+	return taken;
+}
+
+static void *
+work(void *context)
+{
+	struct worker *worker = context;
+	struct mount *mount = worker->mount;
+	struct fuse_buf buffer = {.mem = NULL};
+
+	while (take_request(mount, &buffer)) {
 		fuse_session_process_buf(mount->session, &buffer);
 	}
 	free(buffer.mem);
@@ -327,16 +371,29 @@ start_workers(struct worker workers[THREADS], struct error *err)
 	return answer == 0 || error_errno(err, answer, "starting the threads of the mount");
 }
 
-/* Ends those that are left: one that sits in read(2) is called until it comes. */
+static size_t
+call_workers(struct worker workers[THREADS])
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < THREADS; i++) {
+		if (workers[i].started && !workers[i].ended) {
+			(void)pthread_kill(workers[i].thread, SIGUSR2);
+			left++;
+		}
+	}
+	return left;
+}
+
+/* Ends those that are left: one that sits in read(2) is called until it comes, and the others come after it. */
 static void
 stop_workers(struct mount *mount, struct worker workers[THREADS])
 {
 	mount->stop = true;
+	while (call_workers(workers) > 0) {
+		(void)poll(NULL, 0, WAKE_EVERY_MS);
+	}
 	for (size_t i = 0; i < THREADS; i++) {
-		while (workers[i].started && !workers[i].ended) {
-			(void)pthread_kill(workers[i].thread, SIGUSR2);
-			(void)poll(NULL, 0, WAKE_EVERY_MS);
-		}
 		if (workers[i].started) {
 			(void)pthread_join(workers[i].thread, NULL);
 		}
@@ -408,6 +465,7 @@ free_tables(struct mount *mount)
 	inode_map_finish(&mount->aliases);
 	inode_map_finish(&mount->dir_times);
 	inode_map_finish(&mount->open_bodies);
+	inode_map_finish(&mount->bodies_here);
 	inode_map_finish(&mount->files);
 	if (mount->counts != mount->own_counts) {
 		(void)munmap((void *)mount->counts, sizeof(mount->own_counts));
@@ -444,6 +502,7 @@ mount_close(struct mount **out)
 	free_tables(mount);
 	finish_options(&mount->options);
 	mutex_finish(&mount->lock);
+	(void)pthread_mutex_destroy(&mount->taking);
 	free(mount->dir);
 	free(mount);
 	*out = NULL;

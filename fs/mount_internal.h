@@ -2,6 +2,7 @@
 #ifndef FS_MOUNT_INTERNAL_H
 #define FS_MOUNT_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "engine/base/mutex.h"
@@ -34,6 +35,8 @@ struct mount {
 	unsigned connection; /* the kernel's number of it, 0: not known */
 	int wakeup;          /* eventfd: a signal came, or a thread ended */
 	_Atomic bool stop;
+	pthread_mutex_t
+		taking; /* who has it reads the next request; beneath all ranks, for it is held while brief ones are answered */
 	bool can_expire;
 	uid_t uid;
 	gid_t gid;
@@ -54,6 +57,7 @@ struct mount {
 	struct inode_map dir_times;     /* under lock: directory -> when this mount last changed it, ns (dir.h) */
 	struct handle *open_handles;    /* under lock */
 	struct inode_map open_bodies;   /* under lock: message -> its first open struct handle (handle.h) */
+	struct inode_map bodies_here;   /* under lock: messages whose body was here -> their mtime (handle.h) */
 	struct inode_map files;         /* under lock: inode -> struct file written through this mount (file.h) */
 	struct file *named_files;       /* under lock: those whose name is nowhere else yet */
 	size_t named_file_count;        /* under lock */

@@ -11,6 +11,7 @@
 #include "engine/base/log.h"
 #include "engine/mail/mailbox_name.h"
 #include "fs/dir.h"
+#include "fs/handle.h"
 #include "fs/mount_internal.h"
 #include "fs/name.h"
 #include "fs/notify_batch.h"
@@ -302,6 +303,9 @@ apply_message(struct notify *notify, struct notify_batch *batch, const struct no
 	}
 	if (told->live) {
 		drop_inode(notify, mount_inode(mount, message), false);
+	}
+	if (!told->live || !told->here) {
+		handle_forget_body(mount, mount_inode(mount, message));
 	}
 	if (told->here || !told->live) { /* there is nothing to wait for any more */
 		park_body_here(mount->park, mount_account(mount, told->octet), (struct number){told->number});
