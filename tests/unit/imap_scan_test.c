@@ -186,8 +186,36 @@ without_a_complete_listing_nothing_is_gone(void **state)
 						  "S: m4 OK x\n"
 						  "C: m5 UID SEARCH RETURN (ALL) UID 1:*\n"
 						  "S: * ESEARCH (TAG \"m5\") UID ALL 1:4\n"
-						  "S: m5 OK [MESSAGELIMIT 1000 5] x\n",
+						  "S: m5 OK [MESSAGELIMIT 1000] x\n",
 		&request, 1, "0 selected 7\n0 end ok uidnext=6 modseq=10 exists=4: the server lists 4 of 4 messages\n");
+}
+
+static void
+a_limited_listing_goes_on_below(void **state)
+{
+	struct remote_scan_request request = base();
+
+	assert_scans(IMAP_FAKE_IN IMAP_FAKE_ENABLE SELECT_A IMAP_FAKE_SELECTED(
+			     "4", "7", "6", "10") "S: m3 OK x\n"
+						  "C: m4 UID SEARCH RETURN (ALL) UID 1:*\n"
+						  "S: * ESEARCH (TAG \"m4\") UID ALL 4:5\n"
+						  "S: m4 OK [MESSAGELIMIT 2 4] x\n"
+						  "C: m5 UID SEARCH RETURN (ALL) UID 1:3\n"
+						  "S: * ESEARCH (TAG \"m5\") UID ALL 1:2\n"
+						  "S: m5 OK x\n",
+		&request, 1, "0 selected 7\n0 gone 3\n0 end ok uidnext=6 modseq=10 exists=4\n");
+}
+
+static void
+what_came_since_the_account_check_is_asked_for_first(void **state)
+{
+	struct remote_scan_request request = base();
+
+	assert_scans(IMAP_FAKE_IN IMAP_FAKE_ENABLE SELECT_A IMAP_FAKE_SELECTED(
+			     "5", "7", "7", "21") "S: * VANISHED (EARLIER) 2\nS: m3 OK x\n"
+						  "C: m4 UID FETCH 6:* ~\n" META("5", "6") HEADER "S: m4 OK x\n",
+		&request, 1,
+		"0 selected 7\n0 message 6 guid=g6 header=7\n0 gone 2\n0 end ok uidnext=7 modseq=21 exists=5\n");
 }
 
 static void
@@ -195,13 +223,14 @@ an_unexplained_absence_is_proven_by_a_listing(void **state)
 {
 	struct remote_scan_request request = base();
 
-	/* 2 and 5 went, 4 came back under a UID that no base claims */
-	assert_scans(IMAP_FAKE_IN IMAP_FAKE_ENABLE SELECT_A IMAP_FAKE_SELECTED("4", "7", "9",
-			     "10") "S: m3 OK x\n"
-				   "C: m4 UID SEARCH RETURN (ALL) UID 1:*\n"
-				   "S: * ESEARCH (TAG \"m4\") UID ALL 1,3:4,8\n"
-				   "S: m4 OK x\n"
-				   "C: m5 UID FETCH 8 (UID FLAGS MODSEQ ~\n" META("4", "8") HEADER "S: m5 OK x\n",
+	/* 2 and 5 went, and one came that the account check did not know of */
+	assert_scans(IMAP_FAKE_IN IMAP_FAKE_ENABLE SELECT_A IMAP_FAKE_SELECTED(
+			     "4", "7", "9", "10") "S: m3 OK x\n"
+						  "C: m4 UID FETCH 6:* ~\n" META("4", "8") HEADER
+		"S: m4 OK x\n"
+		"C: m5 UID SEARCH RETURN (ALL) UID 1:*\n"
+		"S: * ESEARCH (TAG \"m5\") UID ALL 1,3:4,8\n"
+		"S: m5 OK x\n",
 		&request, 1,
 		"0 selected 7\n0 message 8 guid=g8 header=7\n0 gone 2,5\n0 end ok uidnext=9 modseq=10 exists=4\n");
 }
@@ -560,6 +589,8 @@ main(void)
 		cmocka_unit_test(the_sum_proves_what_vanished),
 		cmocka_unit_test(a_false_vanished_removes_nothing),
 		cmocka_unit_test(without_a_complete_listing_nothing_is_gone),
+		cmocka_unit_test(a_limited_listing_goes_on_below),
+		cmocka_unit_test(what_came_since_the_account_check_is_asked_for_first),
 		cmocka_unit_test(an_unexplained_absence_is_proven_by_a_listing),
 		cmocka_unit_test(a_plain_expunge_needs_a_listing),
 		cmocka_unit_test(without_mod_sequences_flags_are_compared),

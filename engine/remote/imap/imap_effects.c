@@ -35,6 +35,13 @@ imap_effect_outcome(const struct imap_effect *effect, const struct imap_session 
 	return effect->sent > 0 && imap_session_sent(session, effect->first_mark) ? REMOTE_UNKNOWN : REMOTE_NOT_SENT;
 }
 
+/* How many messages one command may name: beyond its MESSAGELIMIT a server does a part and says OK (RFC 9738). */
+static size_t
+most_messages(const struct imap_session *session)
+{
+	return session->can.message_limit != 0 ? session->can.message_limit : SIZE_MAX;
+}
+
 /* Sends one of the commands of an effect. */
 static bool
 send_effect(struct imap_session *session, struct imap_effect *effect, const struct imap_command *command,
@@ -114,7 +121,7 @@ send_store(struct store *store, size_t group, const struct uidset *uids, const c
 	if (flags_empty(flags)) {
 		return true;
 	}
-	while (imap_command_next_part(uids, &uid, SIZE_MAX, SET_OCTETS, &part)) {
+	while (imap_command_next_part(uids, &uid, most_messages(store->session), SET_OCTETS, &part)) {
 		imap_command_begin(&command, imap_session_literals(store->session), "UID STORE ");
 		imap_command_set(&command, &part);
 		imap_command_text(&command, verb);
@@ -329,7 +336,7 @@ copy_items(struct copy *copy, const char *verb, struct error *err)
 		assert(i == 0 || copy->items[i - 1].uid < copy->items[i].uid);
 		uidset_add(&all, copy->items[i].uid, copy->items[i].uid);
 	}
-	while (imap_command_next_part(&all, &uid, SIZE_MAX, SET_OCTETS, &part)) {
+	while (imap_command_next_part(&all, &uid, most_messages(copy->session), SET_OCTETS, &part)) {
 		imap_command_begin(&command, imap_session_literals(copy->session), verb);
 		imap_command_set(&command, &part);
 		imap_command_string(&command, copy->to->raw_name);
@@ -419,7 +426,7 @@ send_expunges(struct imap_session *session, struct expunge *expunge, const struc
 	struct imap_asked asked = {.what = "EXPUNGE", .done = expunge_done, .context = expunge};
 	uint32_t uid = 0;
 
-	while (imap_command_next_part(uids, &uid, SIZE_MAX, SET_OCTETS, &part)) {
+	while (imap_command_next_part(uids, &uid, most_messages(session), SET_OCTETS, &part)) {
 		asked.cookie = 0;
 		imap_command_begin(&command, imap_session_literals(session), "UID STORE ");
 		imap_command_set(&command, &part);
