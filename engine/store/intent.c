@@ -201,8 +201,9 @@ aside_remove(struct store_txn *txn, uint32_t remote, struct number number, struc
 	SCOPED(db_end) struct db_statement *remove = NULL;
 
 	if (!store_prepare_write(txn,
-		    "DELETE FROM aside WHERE remote = ? AND number = ? AND mailbox = ? AND direction = ?", &remove,
-		    err)) {
+		    "DELETE FROM aside WHERE remote = ?1 AND number = ?2 AND (mailbox = ?3 OR (?2 <> 0 AND ?3 = 0)) "
+		    "AND direction = ?4",
+		    &remove, err)) {
 		return false;
 	}
 	aside_bind_key(remove, 1, remote, number, mailbox, direction);

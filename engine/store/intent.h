@@ -59,6 +59,7 @@ void aside_finish(struct aside *aside);
 /* Notes another failure: the next try is 1, 2, 4 … minutes from now, at most 6 hours. */
 bool aside_note(struct store_txn *txn, uint32_t remote, struct number number, struct mailbox_id mailbox,
 	enum side direction, struct slice reason, struct error *err) MUST_CHECK;
+/* Of a message, mailbox 0 is whichever it was in then. */
 bool aside_remove(struct store_txn *txn, uint32_t remote, struct number number, struct mailbox_id mailbox,
 	enum side direction, struct error *err) MUST_CHECK;
 bool aside_each(struct store_txn *txn, uint32_t remote,

@@ -41,7 +41,9 @@ static const struct run_remote *
 gather_listed(const struct run *run, const struct base_mailbox *base)
 {
 	for (size_t i = 0; i < run->remote_count; i++) {
-		if (slice_equal(run->remotes[i].mailbox.raw_name, slice_of(base->raw_name))) {
+		const struct remote_mailbox *mailbox = &run->remotes[i].mailbox;
+
+		if ((mailbox->attributes & REMOTE_NOSELECT) == 0 && slice_equal(mailbox->raw_name, slice_of(base->raw_name))) {
 			return &run->remotes[i];
 		}
 	}
@@ -248,6 +250,7 @@ bool
 gather_boxes(struct run *run, struct error *err)
 {
 	struct gather gather = {.run = run};
+	bool missing = false;
 
 	if (!run_read(run, gather_read_boxes, &gather, err)) {
 		return false;
@@ -257,10 +260,20 @@ gather_boxes(struct run *run, struct error *err)
 
 		/* Without a listing, what is to be changed there is looked at first. */
 		box->wants_scan |= run->pass->local_only && box->wants_push && box->live;
-		box->wants_push &= gather_named(run, box->name);
+		box->left_out = box->wants_push && !gather_named(run, box->name);
+		box->wants_push &= !box->left_out;
+		missing |= box->vanished;
+		if (box->vanished && !run->sync->doubted) {
+			/* Long-lived connections have been seen with a listing of the past (VIOLATIONS.md). */
+			box->vanished = false;
+			box->failed = run->result->reconnect = run->result->again = true;
+		}
 		if (box->vanished && box->live && gather_named(run, box->name) && !pull_gone_all(run, box, err)) {
 			return false;
 		}
+	}
+	if (!run->pass->local_only) {
+		run->sync->doubted = missing;
 	}
 	return true;
 }

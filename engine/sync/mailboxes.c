@@ -350,8 +350,10 @@ mailboxes_write_forget(struct run *run, struct store_txn *txn, void *context, st
 {
 	const struct mailboxes_step *step = context;
 
+	struct mailbox_id id = step->all->bases[step->step->base].mailbox;
+
 	(void)run;
-	return base_mailbox_remove(txn, RUN_REMOTE, step->all->bases[step->step->base].mailbox, err);
+	return base_mailbox_remove(txn, RUN_REMOTE, id, err) && aside_remove(txn, RUN_REMOTE, (struct number){0}, id, SIDE_REMOTE, err);
 }
 
 /* --- steps on the remote --- */
@@ -601,6 +603,27 @@ mailboxes_subscribe_there(struct mailboxes *all, const struct tree_step *step, s
 	return run_write(run, mailboxes_write_subscribe, &context, STORE_LAZY, err);
 }
 
+/* Removed here and renamed there: it is to be found under its new name. */
+static bool
+mailboxes_write_renamed_removed(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct mailboxes_step *step = context;
+	bool changed;
+
+	return mailboxes_fill_base(txn, step->all->bases[step->step->base].mailbox, &run->remotes[step->step->remote], &changed, err);
+}
+
+static bool
+mailboxes_has_children(const struct run *run, const struct run_remote *parent)
+{
+	for (size_t i = 0; i < run->remote_count; i++) {
+		if (&run->remotes[i] != parent && mailbox_name_within(run->remotes[i].name, parent->name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* A name that holds no messages is removed as such; what cannot be stays there, and is forgotten here. */
 static bool
 mailboxes_remove_directory(struct mailboxes *all, const struct tree_step *step, struct error *err)
@@ -609,6 +632,9 @@ mailboxes_remove_directory(struct mailboxes *all, const struct tree_step *step, 
 	struct mailboxes_step context = {.all = all, .step = step};
 	enum remote_outcome outcome = REMOTE_NOT_SENT;
 
+	if (mailboxes_has_children(run, &run->remotes[step->remote])) {
+		return run_write(run, mailboxes_write_forget, &context, STORE_LAZY, err);
+	}
 	if (!run->session->ops->remove(run->session, run->remotes[step->remote].mailbox.raw_name, &outcome, err)) {
 		return mailboxes_failed(run, all->bases[step->base].mailbox, "removing it on the server", err);
 	}
@@ -663,7 +689,8 @@ mailboxes_do(struct mailboxes *all, const struct tree_step *step, struct error *
 				     err);
 	}
 	case TREE_REMOVE_THERE:
-		return !mailboxes_there(run) || !all->remotes[step->remote].directory || mailboxes_remove_directory(all, step, err);
+		return all->remotes[step->remote].directory ? !mailboxes_there(run) || mailboxes_remove_directory(all, step, err)
+							    : run_write(run, mailboxes_write_renamed_removed, &context, STORE_LAZY, err);
 	case TREE_VANISHED:
 		/* gather and removals see to what can hold messages */
 		return !mailboxes_here(run) || !all->bases[step->base].directory || run_write(run, mailboxes_write_forget, &context, STORE_LAZY, err);
@@ -711,19 +738,6 @@ mailboxes_print(const struct mailboxes *all, const struct tree_step *step)
 	}
 }
 
-static bool
-mailboxes_any_vanished(const struct mailboxes *all, const struct tree_step *steps, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (steps[i].action == TREE_VANISHED && all->locals[steps[i].local].has_messages) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* A creation whose answer was lost is told by its name in the listing. A rename is where both names tell it: the base follows, for without ids
- * nothing else says that it is the same mailbox. */
 static bool
 mailboxes_settle_intent(struct mailboxes *all, const struct intent *intent, struct error *err)
 {
@@ -879,17 +893,16 @@ mailboxes_sync(struct run *run, struct error *err)
 	}
 	bool ok = mailboxes_settle_all(&all, err) && mailboxes_plan(&all, &steps, &count, err);
 
-	if (ok && mailboxes_any_vanished(&all, steps, count)) {
-		/* A mailbox with mail in it that is not listed is listed for again before it is believed. */
-		free(steps);
-		steps = NULL;
-		ok = mailboxes_check(run, err) && mailboxes_plan(&all, &steps, &count, err);
-	}
 	for (size_t i = 0; ok && i < count; i++) {
 		if (run->pass->dry_run) {
 			mailboxes_print(&all, &steps[i]);
 		} else {
 			ok = mailboxes_do(&all, &steps[i], err);
+		}
+		if (!ok && err->kind == ERROR_GONE) {
+			/* The mount removed it since the plan was made. */
+			error_clear(err);
+			run->result->again = ok = true;
 		}
 	}
 	ok = ok && (run->pass->dry_run || !mailboxes_here(run) || run_write(run, mailboxes_write_prune, &all, STORE_LAZY, err));

@@ -263,6 +263,8 @@ pull_arrival(struct run *run, struct store_txn *txn, struct run_arrival *arrival
 static bool
 pull_write_batch(struct run *run, struct store_txn *txn, void *context, struct error *err)
 {
+	const struct run_box *looked_at = NULL;
+
 	(void)context;
 	for (size_t i = 0; i < run->flag_count; i++) {
 		if (!pull_flag(run, txn, &run->flags[i], err)) {
@@ -270,7 +272,13 @@ pull_write_batch(struct run *run, struct store_txn *txn, void *context, struct e
 		}
 	}
 	for (size_t i = 0; i < run->arrival_count; i++) {
-		if (!pull_arrival(run, txn, &run->arrivals[i], err)) {
+		struct run_box *box = &run->boxes[run->arrivals[i].box];
+
+		if (box != looked_at && !run_look_at_box(run, txn, box, err)) {
+			return false;
+		}
+		looked_at = box;
+		if (!box->dead && !pull_arrival(run, txn, &run->arrivals[i], err)) {
 			return false;
 		}
 	}

@@ -27,7 +27,7 @@ bool pull_create(struct run *run, struct store_txn *txn, struct run_arrival *arr
 bool pull_revive(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number, struct error *err) MUST_CHECK;
 
 /* --- pull_match.c --- */
-bool pull_match(struct run *run, struct error *err) MUST_CHECK; /* with messages here */
-bool pull_place(struct run *run, struct error *err) MUST_CHECK; /* what found no partner: it moved, or is new */
+/* Pairs what had to wait with messages here; what finds no partner moved, or is new. */
+bool pull_match(struct run *run, struct error *err) MUST_CHECK;
 
 #endif

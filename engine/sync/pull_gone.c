@@ -273,7 +273,8 @@ pull_write_end(struct run *run, struct store_txn *txn, void *context, struct err
 	for (size_t i = 0; i < run->box_count; i++) {
 		struct run_box *box = &run->boxes[i];
 
-		if ((box->scanned || box->vanished) && !pull_remove_from(run, txn, box, err)) {
+		if ((box->scanned && !run_look_at_box(run, txn, box, err)) ||
+		    ((box->scanned || box->vanished) && !pull_remove_from(run, txn, box, err))) {
 			return false;
 		}
 		if (box->scanned && !pull_record(run, txn, box, err)) {
@@ -286,5 +287,5 @@ pull_write_end(struct run *run, struct store_txn *txn, void *context, struct err
 bool
 pull_finish(struct run *run, struct error *err)
 {
-	return pull_match(run, err) && pull_place(run, err) && run_write(run, pull_write_end, NULL, STORE_LAZY, err);
+	return pull_match(run, err) && run_write(run, pull_write_end, NULL, STORE_LAZY, err);
 }

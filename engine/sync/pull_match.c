@@ -176,6 +176,18 @@ pull_settle_intent(struct run *run, struct store_txn *txn, uint64_t id, struct e
 	return intent_remove(txn, id, err);
 }
 
+/* It was found: what was on its way to somewhere is not looked for any more. */
+static bool
+pull_settle_intents_of(struct run *run, struct store_txn *txn, struct number number, struct error *err)
+{
+	for (size_t i = 0; i < run->intent_count; i++) {
+		if (run->intents[i].number.value == number.value && !pull_settle_intent(run, txn, run->intents[i].id, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool
 pull_is_gone(const struct run *run, struct number number)
 {
@@ -263,7 +275,7 @@ pull_pair(struct run *run, struct store_txn *txn, struct run_arrival *arrival, s
 	message_finish(&message);
 	arrival->done = true;
 	ok = ok && (intent == NULL || pull_leave_remnant(run, txn, intent, err)) && base_message_put(txn, RUN_REMOTE, &base, err) &&
-	     run_clear_failure(txn, number, box->id, err);
+	     run_clear_failure(txn, number, err);
 	return ok && (intent == NULL || pull_settle_intent(run, txn, intent->id, err));
 }
 
@@ -272,6 +284,19 @@ struct pull_theirs {
 	struct run_arrival **arrivals;
 	size_t count;
 };
+
+static void
+pull_add_theirs(struct pull_theirs *theirs, struct run_arrival *arrival)
+{
+	theirs->items[theirs->count] = (struct match_item){
+		.guid = &arrival->guid,
+		.digest = arrival->body != NULL ? &body_prepared_get(arrival->body)->digest : NULL,
+		.identity = arrival->identity.bytes,
+		.internaldate_s = arrival->internaldate_s,
+		.size_bytes = arrival->size_bytes,
+	};
+	theirs->arrivals[theirs->count++] = arrival;
+}
 
 static void
 pull_gather_theirs(struct run *run, struct run_box *box, struct pull_theirs *out)
@@ -284,28 +309,29 @@ pull_gather_theirs(struct run *run, struct run_box *box, struct pull_theirs *out
 	for (size_t i = 0; i < run->deferred_count; i++) {
 		struct run_arrival *arrival = &run->deferred[i];
 
-		if (arrival->box != box_index || arrival->done) {
-			continue;
+		if (arrival->box == box_index && !arrival->done) {
+			pull_add_theirs(out, arrival);
 		}
-		out->items[out->count] = (struct match_item){
-			.guid = &arrival->guid,
-			.digest = arrival->body != NULL ? &body_prepared_get(arrival->body)->digest : NULL,
-			.identity = arrival->identity.bytes,
-			.internaldate_s = arrival->internaldate_s,
-			.size_bytes = arrival->size_bytes,
-		};
-		out->arrivals[out->count++] = arrival;
 	}
 }
+
+struct pull_matching {
+	struct run_box *box;
+	bool all; /* also those that nothing was done for yet */
+};
 
 static bool
 pull_match_box(struct run *run, struct store_txn *txn, void *context, struct error *err)
 {
-	struct pull_ours ours = {.run = run, .txn = txn, .box = context};
+	const struct pull_matching *matching = context;
+	struct pull_ours ours = {.run = run, .txn = txn, .box = matching->box};
 	struct pull_theirs theirs;
 
+	if (!run_look_at_box(run, txn, ours.box, err) || ours.box->dead) {
+		return ours.box->dead;
+	}
 	pull_gather_theirs(run, ours.box, &theirs);
-	bool ok = theirs.count == 0 || pull_gather_ours(&ours, err);
+	bool ok = theirs.count == 0 || (matching->all ? pull_gather_ours(&ours, err) : pull_gather_intents(&ours, err));
 
 	if (ok && theirs.count > 0 && ours.count > 0) {
 		size_t *partner = arena_alloc(&run->arena, ours.count * sizeof(*partner));
@@ -314,6 +340,95 @@ pull_match_box(struct run *run, struct store_txn *txn, void *context, struct err
 		for (size_t i = 0; ok && i < ours.count; i++) {
 			if (partner[i] != MATCH_NONE) {
 				ok = pull_pair(run, txn, theirs.arrivals[partner[i]], ours.numbers[i], ours.intents[i], err);
+			}
+		}
+	}
+	pull_ours_finish(&ours);
+	return ok;
+}
+
+/* --- in the other mailboxes that got mail (R10) --- */
+
+/* What was uploaded or copied, is not where it was sent, and has been looked for there. */
+static bool
+pull_gather_missed(struct pull_ours *ours, struct error *err)
+{
+	for (size_t i = 0; i < ours->run->intent_count; i++) {
+		const struct intent *intent = &ours->run->intents[i];
+		const struct run_box *box = run_box_of(ours->run, run_intent_target(intent));
+		struct message message;
+
+		if ((intent->kind != INTENT_APPEND && intent->kind != INTENT_COPY) || intent->number.value == 0 || box == NULL || !box->scanned) {
+			continue;
+		}
+		if (!message_load(ours->txn, intent->number, &message, err)) {
+			if (err->kind != ERROR_GONE) {
+				return false;
+			}
+			error_clear(err);
+			continue;
+		}
+		bool ok = pull_add_ours(ours, &message, intent, err);
+
+		message_finish(&message);
+		if (!ok) {
+			return false;
+		}
+		ours->items[ours->count - 1].outcome_unknown = false; /* here nothing but what is surely it counts */
+	}
+	return true;
+}
+
+static void
+pull_gather_left(struct run *run, struct pull_theirs *out)
+{
+	out->items = arena_alloc(&run->arena, (run->deferred_count + 1) * sizeof(*out->items));
+	out->arrivals = arena_alloc(&run->arena, (run->deferred_count + 1) * sizeof(struct run_arrival *));
+	out->count = 0;
+	for (size_t i = 0; i < run->deferred_count; i++) {
+		if (!run->deferred[i].done && !run->boxes[run->deferred[i].box].dead) {
+			pull_add_theirs(out, &run->deferred[i]);
+		}
+	}
+}
+
+/* Somebody there moved it on before we heard of it: the remote's place is its place. */
+static bool
+pull_follow(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number, struct mailbox_id sent_to, struct error *err)
+{
+	struct run_box *box = &run->boxes[arrival->box];
+	struct message message;
+
+	if (!message_load(txn, number, &message, err)) {
+		return false;
+	}
+	bool follows = message.expunged_s == 0 && message.mailbox.value == sent_to.value && run->direction != SYNC_PUSH;
+
+	message_finish(&message);
+	run->result->moved_here += follows;
+	return !follows || message_move(txn, number, box->id, (struct slice){0}, err);
+}
+
+static bool
+pull_match_elsewhere(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct pull_ours ours = {.run = run, .txn = txn};
+	struct pull_theirs theirs;
+
+	(void)context;
+	pull_gather_left(run, &theirs);
+	bool ok = theirs.count == 0 || pull_gather_missed(&ours, err);
+
+	if (ok && theirs.count > 0 && ours.count > 0) {
+		size_t *partner = arena_alloc(&run->arena, ours.count * sizeof(*partner));
+
+		match_pairs(ours.items, ours.count, theirs.items, theirs.count, partner);
+		for (size_t i = 0; ok && i < ours.count; i++) {
+			if (partner[i] != MATCH_NONE) {
+				struct mailbox_id sent_to = run_intent_target(ours.intents[i]);
+
+				ok = pull_pair(run, txn, theirs.arrivals[partner[i]], ours.numbers[i], ours.intents[i], err) &&
+				     pull_follow(run, txn, theirs.arrivals[partner[i]], ours.numbers[i], sent_to, err);
 			}
 		}
 	}
@@ -443,22 +558,6 @@ pull_fetch_suspects(struct run *run, struct run_box *box, struct error *err)
 	return ok;
 }
 
-bool
-pull_match(struct run *run, struct error *err)
-{
-	for (size_t i = 0; i < run->box_count; i++) {
-		struct run_box *box = &run->boxes[i];
-
-		if (!box->scanned || (!box->has_unpaired && run->intent_count == 0)) {
-			continue;
-		}
-		if ((run->intent_count > 0 && !pull_fetch_suspects(run, box, err)) || !run_write(run, pull_match_box, box, STORE_LAZY, err)) {
-			return false;
-		}
-	}
-	return true;
-}
-
 /* --- moves the remote made --- */
 
 static int
@@ -529,31 +628,38 @@ pull_move(struct run *run, struct store_txn *txn, struct run_arrival *arrival, s
 	base_message_finish(&old);
 	run->result->moved_here++;
 	arrival->done = gone->settled = true;
-	return ok;
+	return ok && pull_settle_intents_of(run, txn, gone->number, err);
 }
 
-struct pull_placing {
-	struct run_gone **sorted;
-	size_t next; /* of run->deferred */
-};
-
 static bool
-pull_place_one(struct run *run, struct store_txn *txn, const struct pull_placing *place, struct run_arrival *arrival, struct error *err)
+pull_place_one(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct error *err)
 {
-	struct run_gone *gone = arrival->guid.kind != GUID_NONE ? pull_find_gone(place->sorted, run->gone_count, &arrival->guid) : NULL;
 	struct pull_mate mate;
 
 	if (run->direction == SYNC_PUSH) {
 		return true;
-	}
-	if (gone != NULL) {
-		return pull_move(run, txn, arrival, gone, err);
 	}
 	if (!pull_find_mate(txn, &arrival->guid, &mate, err)) {
 		return false;
 	}
 	return mate.tombstone.value != 0 ? pull_revive(run, txn, arrival, mate.tombstone, err)
 					 : pull_create(run, txn, arrival, mate.body, err);
+}
+
+struct pull_placing {
+	struct run_gone **sorted; /* NULL: no more moves */
+	size_t next;              /* of run->deferred */
+};
+
+static bool
+pull_move_or_place(struct run *run, struct store_txn *txn, const struct pull_placing *place, struct run_arrival *arrival, struct error *err)
+{
+	if (place->sorted == NULL) {
+		return pull_place_one(run, txn, arrival, err);
+	}
+	struct run_gone *gone = arrival->guid.kind != GUID_NONE ? pull_find_gone(place->sorted, run->gone_count, &arrival->guid) : NULL;
+
+	return gone == NULL || run->direction == SYNC_PUSH || pull_move(run, txn, arrival, gone, err);
 }
 
 /* One short transaction's worth: others write between them (S8). */
@@ -564,29 +670,71 @@ pull_place_some(struct run *run, struct store_txn *txn, void *context, struct er
 	size_t placed = 0;
 
 	for (; place->next < run->deferred_count && placed < RUN_BATCH_MESSAGES; place->next++) {
-		if (!run->deferred[place->next].done) {
-			if (!pull_place_one(run, txn, place, &run->deferred[place->next], err)) {
-				return false;
-			}
-			placed++;
+		struct run_arrival *arrival = &run->deferred[place->next];
+		struct run_box *box = &run->boxes[arrival->box];
+
+		if (arrival->done) {
+			continue;
 		}
+		if (!run_look_at_box(run, txn, box, err) || (!box->dead && !pull_move_or_place(run, txn, place, arrival, err))) {
+			return false;
+		}
+		placed++;
 	}
 	return true;
 }
 
-bool
-pull_place(struct run *run, struct error *err)
+static bool
+pull_place_all(struct run *run, struct run_gone **sorted, struct error *err)
 {
-	struct pull_placing place = {.sorted = arena_alloc(&run->arena, (run->gone_count + 1) * sizeof(struct run_gone *))};
+	struct pull_placing place = {.sorted = sorted};
 
-	for (size_t i = 0; i < run->gone_count; i++) {
-		place.sorted[i] = &run->gone[i];
-	}
-	qsort(place.sorted, run->gone_count, sizeof(struct run_gone *), pull_compare_gone);
 	while (place.next < run->deferred_count) {
 		if (!run_write(run, pull_place_some, &place, STORE_LAZY, err)) {
 			return false;
 		}
 	}
 	return true;
+}
+
+static bool
+pull_moves(struct run *run, struct error *err)
+{
+	struct run_gone **sorted = arena_alloc(&run->arena, (run->gone_count + 1) * sizeof(struct run_gone *));
+
+	for (size_t i = 0; i < run->gone_count; i++) {
+		sorted[i] = &run->gone[i];
+	}
+	qsort(sorted, run->gone_count, sizeof(struct run_gone *), pull_compare_gone);
+	return run->gone_count == 0 || pull_place_all(run, sorted, err);
+}
+
+static bool
+pull_match_boxes(struct run *run, bool all, struct error *err)
+{
+	for (size_t i = 0; i < run->box_count; i++) {
+		struct pull_matching matching = {.box = &run->boxes[i], .all = all};
+
+		if (!matching.box->scanned || (!(all && matching.box->has_unpaired) && run->intent_count == 0)) {
+			continue;
+		}
+		if ((!all && !pull_fetch_suspects(run, matching.box, err)) || !run_write(run, pull_match_box, &matching, STORE_LAZY, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool
+pull_match(struct run *run, struct error *err)
+{
+	if (run->deferred_count == 0) {
+		return true;
+	}
+	/* What is surely ours first, then what is surely a move; then what is alike. */
+	if (!pull_match_boxes(run, false, err) || !pull_moves(run, err) || !pull_match_boxes(run, true, err) ||
+	    (run->intent_count > 0 && !run_write(run, pull_match_elsewhere, NULL, STORE_LAZY, err))) {
+		return false;
+	}
+	return pull_place_all(run, NULL, err);
 }

@@ -61,6 +61,7 @@ push_finish(struct push *push)
 	free(push->items);
 	free(push->aside);
 	free(push->confirmed);
+	free(push->stale);
 	free(push->no_copy);
 }
 
@@ -239,6 +240,7 @@ push_change(void *context, const struct base_change *change, struct error *err)
 		.to = push_place(push->run, message->mailbox),
 	};
 
+	push->last = PLAN_LATER;
 	if (push_contains(push->aside, push->aside_count, message->number)) {
 		return true;
 	}
@@ -255,6 +257,7 @@ push_change(void *context, const struct base_change *change, struct error *err)
 	}
 	enum plan_kind kind = plan_message(&plan);
 
+	push->last = kind;
 	if (kind == PLAN_LATER) {
 		push_later(push, change);
 	} else if (push_wants(push, kind)) {
@@ -297,6 +300,10 @@ push_retry_aside(void *context, const struct aside *aside, struct error *err)
 			return false;
 		}
 		error_clear(err);
+		push->last = PLAN_NOTHING;
+	}
+	if (push->last == PLAN_NOTHING) {
+		push_append_number(&push->stale, &push->stale_count, aside->number.value);
 	}
 	return true;
 }
@@ -370,8 +377,8 @@ push_gather(struct run *run, struct store_txn *txn, void *context, struct error 
 	struct modseq since = push_since(run);
 
 	push->txn = txn;
-	if (!push->changes) {
-		run->snapshot = store_modseq(txn);
+	if (!push->changes && since.value != UINT64_MAX) {
+		run->snapshot = store_modseq(txn); /* with nothing locked nothing is gathered: the snapshot stays that of the beginning */
 	}
 	if (!aside_each(txn, RUN_REMOTE, push_note_aside, push, err) || !hold_each(txn, RUN_REMOTE, push_note_confirmed, push, err)) {
 		return false;
@@ -426,6 +433,22 @@ push_print_plan(struct push *push)
 	}
 }
 
+/* What was set aside has nothing left to be done. */
+static bool
+push_write_stale(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	const struct push *push = context;
+	const struct mailbox_id any = {0};
+
+	(void)run;
+	for (size_t i = 0; i < push->stale_count; i++) {
+		if (!aside_remove(txn, RUN_REMOTE, (struct number){push->stale[i]}, any, SIDE_REMOTE, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* One round: transfers, or flags and expunges. */
 static bool
 push_round(struct run *run, bool changes, uint64_t **no_copy, size_t *no_copy_count, struct error *err)
@@ -441,6 +464,7 @@ push_round(struct run *run, bool changes, uint64_t **no_copy, size_t *no_copy_co
 	} else if (ok && push.count > 0) {
 		ok = changes ? push_changes(&push, err) : push_transfers(&push, err);
 	}
+	ok = ok && (push.stale_count == 0 || run_write(run, push_write_stale, &push, STORE_LAZY, err));
 	*no_copy = push.no_copy;
 	*no_copy_count = push.no_copy_count;
 	push.no_copy = NULL;
@@ -454,8 +478,9 @@ push_write_merged(struct run *run, struct store_txn *txn, void *context, struct 
 	(void)context;
 	for (size_t i = 0; i < run->box_count; i++) {
 		struct run_box *box = &run->boxes[i];
-		/* A quiet mailbox had no change of ours as of the gathering either. */
-		bool settled = box->locked ? !box->push_incomplete && !box->failed && !box->rebuilt_hold : !box->wants_push && !box->busy;
+		/* One that was not locked had no change of ours when the pass began; what came since is marked incomplete by the gathering. */
+		bool quiet = !box->wants_push && !box->busy && !box->left_out;
+		bool settled = !box->push_incomplete && (box->locked ? !box->failed && !box->rebuilt_hold : quiet);
 
 		if (settled && box->base.merged.value < run->snapshot.value) {
 			box->base.merged = run->snapshot;

@@ -37,6 +37,9 @@ struct push {
 	size_t aside_count;
 	uint64_t *confirmed;        /* numbers of confirmed holds, rising */
 	size_t confirmed_count;
+	uint64_t *stale;            /* numbers set aside for what is no more */
+	size_t stale_count;
+	enum plan_kind last;        /* of the change just looked at */
 	uint64_t *no_copy;          /* numbers whose COPY was refused in this pass */
 	size_t no_copy_count;
 };

@@ -100,7 +100,7 @@ push_settle_store(struct run *run, struct store_txn *txn, struct push_stores *st
 	run->result->flags_there++;
 	return base_message_set_flags(txn, RUN_REMOTE, item->number, report != NULL && report->has_flags ? &report->flags : &expected,
 				      report != NULL ? report->modseq : 0, err) &&
-	       run_clear_failure(txn, item->number, item->mailbox, err);
+	       run_clear_failure(txn, item->number, err);
 }
 
 static bool
@@ -346,7 +346,7 @@ push_settle_expunges(struct run *run, struct store_txn *txn, void *context, stru
 		bool ok = expunge->found[i] && expunge->marked ? base_message_set_gone(txn, RUN_REMOTE, item->number, BASE_MARKED, err)
 							       : base_message_remove(txn, RUN_REMOTE, item->number, err);
 
-		if (!ok || !run_clear_failure(txn, item->number, item->mailbox, err)) {
+		if (!ok || !run_clear_failure(txn, item->number, err)) {
 			return false;
 		}
 		run->result->expunged_there++;

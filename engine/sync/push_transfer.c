@@ -138,7 +138,7 @@ push_settle_append(struct run *run, struct store_txn *txn, struct push_group *gr
 
 	run->result->new_there++;
 	return base_message_put(txn, RUN_REMOTE, &base, err) && intent_remove(txn, intent->id, err) &&
-	       run_clear_failure(txn, item->number, group->to->id, err);
+	       run_clear_failure(txn, item->number, err);
 }
 
 static bool
@@ -303,7 +303,7 @@ push_settle_copied(struct store_txn *txn, struct push_group *group, size_t i, st
 	base.uid = group->copies[i].target;
 	base.modseq = 0;
 	return base_message_put(txn, RUN_REMOTE, &base, err) && intent_remove(txn, group->intents[i].id, err) &&
-	       run_clear_failure(txn, item->number, group->to->id, err);
+	       run_clear_failure(txn, item->number, err);
 }
 
 static bool

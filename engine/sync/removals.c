@@ -154,7 +154,8 @@ removal_write_revived(struct run *run, struct store_txn *txn, void *context, str
 	const struct removal *removal = context;
 
 	(void)run;
-	return hold_revive_mailbox(txn, removal->id, err);
+	return hold_revive_mailbox(txn, removal->id, err) &&
+	       aside_remove(txn, RUN_REMOTE, (struct number){0}, removal->id, SIDE_REMOTE, err);
 }
 
 static bool
@@ -242,13 +243,19 @@ removal_finish(struct removal *removal, struct slice raw, struct slice ours, str
 		return false;
 	}
 	if (removal->listed && (removal->messages > 0 || removal->has_children)) {
-		return removal_undo(removal, raw, ours, err) && (removal->messages == 0 || removal_revive(removal, err));
+		if (!removal_undo(removal, raw, ours, err)) {
+			return removal_fails(removal, "giving it back its name on the server", err);
+		}
+		return removal->messages == 0 || removal_revive(removal, err);
 	}
-	if (removal->listed && !session->ops->remove(session, ours, &outcome, err)) {
+	if (removal->listed && !session->ops->remove(session, ours, &outcome, err) && err->kind != ERROR_GONE) {
 		struct error why = *err;
 
-		if (!run_error_is_local(&why) || !removal_undo(removal, raw, ours, err)) {
+		if (!run_error_is_local(&why)) {
 			return false;
+		}
+		if (!removal_undo(removal, raw, ours, err)) {
+			return removal_fails(removal, "giving it back its name on the server", err);
 		}
 		*err = why;
 		return removal_fails(removal, "removing it on the server", err);

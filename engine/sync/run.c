@@ -106,6 +106,26 @@ run_box_of(struct run *run, struct mailbox_id id)
 	return low < run->box_count && run->boxes[low].id.value == id.value ? &run->boxes[low] : NULL;
 }
 
+bool
+run_look_at_box(struct run *run, struct store_txn *txn, struct run_box *box, struct error *err)
+{
+	struct mailbox mailbox;
+
+	if (box->dead || !box->live) {
+		return true;
+	}
+	if (!mailbox_load(txn, box->id, &mailbox, err)) {
+		return false;
+	}
+	if (mailbox.expunged_s != 0) {
+		box->dead = box->failed = true;
+		box->scanned = false;
+		run->result->again = true;
+	}
+	mailbox_finish(&mailbox);
+	return true;
+}
+
 size_t
 run_box_index(const struct run *run, const struct run_box *box)
 {
@@ -159,9 +179,11 @@ run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, v
 }
 
 bool
-run_clear_failure(struct store_txn *txn, struct number number, struct mailbox_id mailbox, struct error *err)
+run_clear_failure(struct store_txn *txn, struct number number, struct error *err)
 {
-	return message_set_failed(txn, number, NULL, err) && aside_remove(txn, RUN_REMOTE, number, mailbox, SIDE_REMOTE, err);
+	const struct mailbox_id any = {0};
+
+	return message_set_failed(txn, number, NULL, err) && aside_remove(txn, RUN_REMOTE, number, any, SIDE_REMOTE, err);
 }
 
 bool

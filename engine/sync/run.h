@@ -27,6 +27,7 @@ struct sync {
 	struct io_lock_file *locks;
 	int64_t last_run_ms;  /* for the clock of running time */
 	int64_t last_full_ms; /* the daily comparison */
+	bool doubted;         /* a mailbox was missing from the last listing: believed when a new connection says so too */
 };
 
 /* A mailbox of the remote's listing. */
@@ -84,10 +85,12 @@ struct run_box {
 	bool held_here, held_there; /* a hold waits: nothing more is expunged on that side */
 	bool set_aside;           /* what is to be done to it there is not tried again yet */
 	bool scanned;             /* successfully in this pass */
+	bool dead;                /* removed here while the pass runs: the next one sees to it */
 	bool failed;
 	struct remote_selected selected; /* as of the end of the scan */
 	struct uidset known;
 	bool push_incomplete;     /* something must be looked at again: `merged` stays */
+	bool left_out;            /* it has something to push, and this pass is not about it */
 };
 
 struct run {
@@ -130,6 +133,8 @@ void run_progress(struct run *run, const char *phase);
 bool run_set_aside(struct run *run, struct number number, struct mailbox_id mailbox, enum side direction, const struct error *why,
 		   struct error *err) MUST_CHECK;
 struct run_box *run_box_of(struct run *run, struct mailbox_id id); /* or NULL */
+/* Looks whether the mount has removed a mailbox since the pass began; then box->dead, and nothing more is written into it. */
+bool run_look_at_box(struct run *run, struct store_txn *txn, struct run_box *box, struct error *err) MUST_CHECK;
 size_t run_box_index(const struct run *run, const struct run_box *box);
 struct remote_target run_target(const struct run_box *box);
 struct merge_mask run_mask(const struct run_box *box);
@@ -143,7 +148,7 @@ bool run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *t
 /* Tells whether an error ends the pass (the session, the store) or only what it is about. */
 bool run_error_is_local(const struct error *err);
 /* What failed before has been done: it is set aside no more. */
-bool run_clear_failure(struct store_txn *txn, struct number number, struct mailbox_id mailbox, struct error *err) MUST_CHECK;
+bool run_clear_failure(struct store_txn *txn, struct number number, struct error *err) MUST_CHECK;
 /* Notes the size that the remote tells of what was uploaded, and by it whether it serves our octets. */
 bool run_complete_base(struct store_txn *txn, struct base_message *base, uint64_t size_bytes, struct error *err) MUST_CHECK;
 /* Remembers an intent that this pass made and could not settle; the detail is in the arena. */

@@ -34,8 +34,8 @@ scan_note_selected(struct run *run, struct store_txn *txn, void *context, struct
 {
 	struct run_box *box = context;
 
-	(void)run;
-	return base_mailbox_put(txn, RUN_REMOTE, &box->base, err) && mailbox_set_read_only(txn, box->id, box->base.read_only, err);
+	return run_look_at_box(run, txn, box, err) && base_mailbox_put(txn, RUN_REMOTE, &box->base, err) &&
+	       (box->dead || mailbox_set_read_only(txn, box->id, box->base.read_only, err));
 }
 
 static bool
@@ -188,7 +188,7 @@ scan_end(void *context, size_t request, enum remote_scan_state state, const stru
 	}
 	switch (state) {
 	case REMOTE_SCAN_OK:
-		box->scanned = true;
+		box->scanned = !box->dead;
 		box->selected = *selected;
 		box->selected.permanent = FLAGS_INIT; /* the base has it */
 		if (box->base.uidvalidity != selected->uidvalidity) {
@@ -201,7 +201,7 @@ scan_end(void *context, size_t request, enum remote_scan_state state, const stru
 	case REMOTE_SCAN_GONE:
 		/* The next listing tells whether it was renamed or removed. */
 		box->failed = true;
-		scan->run->result->again = true;
+		scan->run->result->again = scan->run->result->reconnect = true;
 		return true;
 	case REMOTE_SCAN_FAILED:
 		box->failed = true;

@@ -126,11 +126,10 @@ sync_look_again(struct run *run, struct error *err)
 		if (intent->kind > INTENT_MOVE || intent->number.value == 0) {
 			continue;
 		}
-		if (box == NULL) {
+		if (box == NULL || box->vanished) {
 			lost.over = true; /* its mailbox is gone: what is still here is new there */
 		} else if (!box->scanned) {
-			run->result->again = true;
-			continue;
+			continue; /* held, busy or failed: it is looked for when that is over */
 		} else if (intent->looked > 0 && now_s >= intent->next_try_s) {
 			lost.over = true;
 		} else if (intent->looked == 0) {

@@ -31,6 +31,7 @@ struct sync_result {
 	uint64_t failed, held, deferred;
 	bool again;      /* something waits for another pass soon (a lost race, a lost answer to look for) */
 	int64_t again_in_ms;
+	bool reconnect;  /* what this connection tells contradicts itself or the base: the next pass is to have a new one */
 	struct buf text; /* a line per failure, hold, deferral; with dry_run the plan */
 };
 

@@ -158,6 +158,9 @@ tree_pair_bases(struct tree *tree)
 		bool ids_differ = tree->bases[b].id.kind != GUID_NONE && tree->remotes[remote].id.kind != GUID_NONE;
 		bool has_messages = local != TREE_NONE && tree->locals[local].live && tree->locals[local].has_messages;
 
+		if (tree->remotes[remote].directory && has_messages) {
+			continue; /* the mailbox vanished; its name is left for what is below it */
+		}
 		if (!ids_differ || has_messages) {
 			tree_pair_base(tree, b, remote);
 		}
@@ -315,6 +318,9 @@ tree_plan_arrivals(struct tree *tree)
 		size_t local = tree_find(&tree->local_by_name, tree->remotes[r].name);
 		struct tree_step step = {.action = TREE_CREATE_HERE, .local = local, .remote = r, .base = TREE_NONE};
 
+		if (local != TREE_NONE && tree->remotes[r].directory && !tree->locals[local].directory) {
+			continue; /* a mailbox here, a mere name there: it is to be made there, or has vanished */
+		}
 		if (local != TREE_NONE) {
 			size_t base = tree->base_of_local[local];
 			bool alive_elsewhere = base != TREE_NONE && tree->remote_of_base[base] != TREE_NONE;
