@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -193,20 +194,20 @@ world_lose_store(void)
 /* --- passes --- */
 
 static bool
-run_pass(const struct sync_pass *pass)
+run_pass(const struct sync_pass *pass, struct error *err)
 {
 	const struct remote_ops *ops = world.remote->base.ops;
 
 	if (world.session != NULL && !ops->alive(world.session)) {
 		ops->close(&world.session);
 	}
-	if (world.session == NULL && !ops->open(&world.remote->base, NULL, &world.session, &world.err)) {
+	if (world.session == NULL && !ops->open(&world.remote->base, NULL, &world.session, err)) {
 		return false;
 	}
-	if (!sync_pass_run(world.sync, world.session, pass, &world.result, &world.err)) {
+	if (!sync_pass_run(world.sync, world.session, pass, &world.result, err)) {
 		return false;
 	}
-	return pass->dry_run || sync_hydrate_wanted(world.sync, world.session, pass, &world.result, &world.err);
+	return pass->dry_run || sync_hydrate_wanted(world.sync, world.session, pass, &world.result, err);
 }
 
 static bool
@@ -218,13 +219,14 @@ try_pass(const struct sync_pass *pass)
 	sync_result_finish(&world.result);
 	world.result = (struct sync_result){0};
 	error_clear(&world.err);
+	error_clear(&world.pass_err);
 	world.stopped = false;
 	world.passes++;
 	if (may_stop && __lsan_disable != NULL) {
 		__lsan_disable();
 	}
 	if (setjmp(world.stop) == 0) {
-		ok = run_pass(pass);
+		ok = run_pass(pass, &world.pass_err);
 	} else {
 		world.stopped = true;
 		world.result = (struct sync_result){0};
@@ -238,6 +240,7 @@ try_pass(const struct sync_pass *pass)
 		error_set(&world.err, ERROR_CANCELLED, "the process was ended");
 		return false;
 	}
+	world.err = world.pass_err;
 	return ok;
 }
 
@@ -280,7 +283,8 @@ world_settle(void)
 		}
 		world_advance_s(world.result.again_in_ms / 1000 + 1);
 	}
-	fail_msg("twelve passes did not settle: %s", world.result.text.data != NULL ? world.result.text.data : "");
+	fail_msg("twelve passes did not settle, the last asks for another in %" PRId64 " ms: %s",
+		world.result.again_in_ms, world.result.text.data != NULL ? world.result.text.data : "");
 }
 
 /* --- messages and their names --- */

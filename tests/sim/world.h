@@ -42,6 +42,7 @@ extern struct world {
 	struct remote_session *session;
 	struct sync_result result; /* of the last pass */
 	struct error err;          /* why the last pass failed */
+	struct error pass_err;     /* while it runs: others use err meanwhile */
 	bool stopped;              /* our process ended in the last pass */
 	jmp_buf stop;
 	struct store_txn *txn; /* of a check that may fail in the midst of it */
