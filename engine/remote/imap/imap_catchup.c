@@ -375,12 +375,17 @@ doubt_ids(struct imap_session *session, const struct imap_response *answer)
 	if (answer->status != IMAP_BAD) {
 		return;
 	}
+	bool doubted = false;
+
 	mutex_lock(&session->remote->lock);
 	if (session->remote->message_ids == GUID_X_GUID) {
-		log_warn("imap", "event=no-x-guid reason=\"the server refused a FETCH with it\"");
 		session->remote->message_ids = GUID_NONE;
+		doubted = true;
 	}
 	mutex_unlock(&session->remote->lock);
+	if (doubted) {
+		log_warn("imap", "event=no-x-guid reason=\"the server refused a FETCH with it\"");
+	}
 }
 
 static bool

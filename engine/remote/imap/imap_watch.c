@@ -194,7 +194,7 @@ imap_watch_wait(struct imap_session *session, const struct slice *names, size_t 
 {
 	struct watch watch = {.session = session, .names = names, .ready = true, .hint = hint, .context = context};
 	const struct imap_listener listener = {.context = &watch, .untagged = hear};
-	int64_t deadline_ms = io_now_ms(session->remote->io) + timeout_ms;
+	int64_t deadline_ms = timeout_ms < 0 ? INT64_MAX : io_now_ms(session->remote->io) + timeout_ms;
 	bool refused = true, interrupted;
 
 	if (!imap_session_check(session, err)) {
