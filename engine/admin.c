@@ -16,6 +16,8 @@
 #define SEND_MS    5000
 #define SILENCE_MS 600000 /* of the driving process during a pass; its death is seen at once */
 #define STEP_MS    100
+#define ROUNDS_MAX 8     /* of one sync */
+#define AGAIN_MS   30000 /* for so long it may go on after its first pass */
 
 void
 admin_sync_result_finish(struct admin_sync_result *result)
@@ -115,51 +117,145 @@ pass_on(void *context, const char *phase, uint64_t done, uint64_t total)
 	report(pass->progress, pass->account, phase, done, total);
 }
 
-/* Where no process drives the account: a session and a pass of our own; its locks keep others out mailbox by mailbox (R1). */
+/* One sync: a pass, and those that are due soon after it. */
+struct rounds {
+	struct account *account;
+	const struct admin_sync_options *options;
+	const struct admin_progress *progress;
+	struct admin_sync_result *out; /* of all of them */
+	unsigned count;
+	int64_t deadline_ms;
+};
+
+/* Adds what a pass did. What is held and put off is as the last one left it. */
+static void
+add_round(struct rounds *rounds, const struct admin_sync_result *once)
+{
+	struct admin_sync_result *out = rounds->out;
+
+	out->downloaded += once->downloaded;
+	out->uploaded += once->uploaded;
+	out->moved_here += once->moved_here;
+	out->moved_there += once->moved_there;
+	out->flags_here += once->flags_here;
+	out->flags_there += once->flags_there;
+	out->expunged_here += once->expunged_here;
+	out->expunged_there += once->expunged_there;
+	out->bodies += once->bodies;
+	out->failed += once->failed;
+	out->held = once->held;
+	out->deferred = once->deferred;
+	out->turns += once->turns;
+	out->commands += once->commands;
+	out->octets_in += once->octets_in;
+	out->octets_out += once->octets_out;
+	buf_append(&out->text, buf_slice(&once->text));
+}
+
+/* Takes the result of a pass; true after the rest that another one needs. What stays undone is told as put off. */
 static bool
-sync_alone(struct account *account, const struct admin_sync_options *options, const struct admin_progress *progress,
-	struct admin_sync_result *out, struct error *err)
+another_round(struct rounds *rounds, const struct admin_sync_result *once)
+{
+	struct io *io = rounds->account->io;
+	int64_t wait_ms = once->again_in_ms < AGAIN_MS ? (int64_t)once->again_in_ms : AGAIN_MS;
+	int64_t now_ms = io_now_ms(io), due_ms = now_ms + wait_ms;
+
+	add_round(rounds, once);
+	if (once->again == 0 || once->deferred > 0 || rounds->options->dry_run) {
+		return false;
+	}
+	if (rounds->count++ == 0) {
+		rounds->deadline_ms = now_ms + AGAIN_MS;
+	}
+	if (rounds->count >= ROUNDS_MAX || due_ms >= rounds->deadline_ms) {
+		rounds->out->deferred++;
+		buf_append_text(&rounds->out->text, "not all is done yet: the next pass goes on\n");
+		return false;
+	}
+	for (; now_ms < due_ms && !cancel_raised(rounds->account->stop); now_ms = io_now_ms(io)) {
+		io_sleep_ms(io, due_ms - now_ms < STEP_MS ? due_ms - now_ms : STEP_MS);
+	}
+	return !cancel_raised(rounds->account->stop);
+}
+
+/* Where no process drives the account: a session and passes of our own; their locks keep others out mailbox by mailbox (R1). */
+static bool
+sync_alone(struct rounds *rounds, struct error *err)
 {
 	static const enum sync_direction directions[] = {SYNC_BOTH, SYNC_PULL, SYNC_PUSH};
+	struct account *account = rounds->account;
 	struct sync_settings settings = account_sync_settings(account);
-	struct pass_report pass = {.account = account, .progress = progress};
+	struct pass_report pass = {.account = account, .progress = rounds->progress};
 	struct remote_session *session = NULL;
-	struct sync *sync;
-	bool ok;
+	bool ok, more = true;
 
-	if (options->direction >= 0 && options->direction < 3) {
-		settings.direction = directions[options->direction];
+	if (rounds->options->direction >= 0 && rounds->options->direction < 3) {
+		settings.direction = directions[rounds->options->direction];
 	}
 	if (!store_sync(account->store, err) || !account_session_open(account, account->stop, &session, err)) {
 		return false;
 	}
-	sync = sync_create(account->io, account->store, &settings);
-	ok = worker_run_pass(account, sync, session, options, pass_on, &pass, true, out, err);
+	struct sync *sync = sync_create(account->io, account->store, &settings);
+
+	for (ok = true; ok && more;) {
+		SCOPED(admin_sync_result_finish) struct admin_sync_result once = {0};
+
+		ok = worker_run_pass(account, sync, session, rounds->options, pass_on, &pass, true, &once, err);
+		if (ok) {
+			more = another_round(rounds, &once);
+		} else {
+			add_round(rounds, &once);
+		}
+	}
 	sync_destroy(&sync);
 	account_session_close(account, &session);
 	return ok && store_sync(account->store, err);
+}
+
+/* A pass of the process that drives the account; *out_alone: there is none. */
+static bool
+sync_asked(struct rounds *rounds, struct admin_sync_result *out, bool *out_alone, struct error *err)
+{
+	struct account *account = rounds->account;
+	bool ok;
+	int fd;
+
+	*out_alone = false;
+	if (driver_drives(account->driver)) {
+		return sync_here(account, rounds->options, rounds->progress, out, err);
+	}
+	if (!control_connect(store_dir(account->store), &fd, err)) {
+		*out_alone = err->kind == ERROR_GONE;
+		return false;
+	}
+	ok = hear_pass(account, fd, rounds->options, rounds->progress, out, err);
+	control_close(&fd);
+	return ok;
 }
 
 bool
 admin_sync(struct account *account, const struct admin_sync_options *options, const struct admin_progress *progress,
 	struct admin_sync_result *out, struct error *err)
 {
-	bool ok;
-	int fd;
+	struct rounds rounds = {.account = account, .options = options, .progress = progress, .out = out};
+	bool more = true, alone = options->alone;
 
 	*out = (struct admin_sync_result){0};
-	if (options->alone) {
-		return sync_alone(account, options, progress, out, err);
+	while (more && !alone) {
+		SCOPED(admin_sync_result_finish) struct admin_sync_result once = {0};
+		bool ok = sync_asked(&rounds, &once, &alone, err);
+
+		if (!ok && !alone) {
+			add_round(&rounds, &once);
+			return false;
+		}
+		more = alone || another_round(&rounds, &once);
 	}
-	if (driver_drives(account->driver)) {
-		return sync_here(account, options, progress, out, err);
+	if (alone) {
+		error_clear(err);
+		return sync_alone(&rounds, err);
 	}
-	if (!control_connect(store_dir(account->store), &fd, err)) {
-		return err->kind == ERROR_GONE && sync_alone(account, options, progress, out, err);
-	}
-	ok = hear_pass(account, fd, options, progress, out, err);
-	control_close(&fd);
-	return ok;
+	return true;
 }
 
 /* Makes whoever drives the account look at it now; nobody waits for what comes of it. */

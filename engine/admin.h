@@ -24,11 +24,13 @@ struct admin_sync_result {
 		bodies;
 	uint64_t failed, held, deferred;
 	uint64_t turns, commands, octets_in, octets_out;
+	uint64_t again, again_in_ms; /* 1: another pass is due, after that time */
 	struct buf text; /* a line per failure, hold and deferral; with dry_run the plan */
 };
 void admin_sync_result_finish(struct admin_sync_result *result);
 
-/* One pass over the account, with the bodies that `bodies` asks for. Asks the driving process where there is one (S9). */
+/* A pass over the account, with the bodies that `bodies` asks for, and another where one is due soon: a burst of deletions is let come to its end, a lost
+ * answer is looked for twice. Asks the driving process where there is one (S9). */
 bool admin_sync(struct account *account, const struct admin_sync_options *options,
 	const struct admin_progress *progress, struct admin_sync_result *out, struct error *err) MUST_CHECK;
 /* Waits until what was changed here is on the remote (uploaded), the remote's news is here (downloaded), or the message or mailbox `path_number`

@@ -28,6 +28,8 @@ static const struct {
 	{"commands", offsetof(struct admin_sync_result, commands)},
 	{"octets-in", offsetof(struct admin_sync_result, octets_in)},
 	{"octets-out", offsetof(struct admin_sync_result, octets_out)},
+	{"again", offsetof(struct admin_sync_result, again)},
+	{"again-in", offsetof(struct admin_sync_result, again_in_ms)},
 };
 
 void

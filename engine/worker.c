@@ -27,6 +27,7 @@
 #define UPKEEP_MS            60000
 #define IDLE_LOCAL_MAX_MS    30000 /* between passes over local changes that change nothing */
 #define DRAIN_STEP_MS        100
+#define AGAIN_MS             1000 /* until the next pass, where one left something to it and did not say when */
 
 struct worker_request {
 	struct worker_request *next;
@@ -297,6 +298,8 @@ take_result(struct sync_result *from, struct admin_sync_result *out)
 	out->failed += from->failed;
 	out->held += from->held;
 	out->deferred += from->deferred;
+	out->again |= from->again;
+	out->again_in_ms += from->again_in_ms > 0 ? (uint64_t)from->again_in_ms : 0;
 	buf_append(&out->text, buf_slice(&from->text));
 }
 
@@ -480,6 +483,15 @@ least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* A pass left something to another one that is due soon. */
+static void
+note_again(struct worker *worker, int64_t again_in_ms)
+{
+	int64_t again_ms = again_in_ms > 0 ? again_in_ms : AGAIN_MS;
+
+	worker->next_poll_ms = least(worker->next_poll_ms, io_now_ms(worker->account->io) + again_ms);
+}
+
 /* What stands in the store before this is seen by the pass. */
 static void
 forget_changes(struct worker *worker, bool hints)
@@ -533,10 +545,7 @@ run_own_pass(struct worker *worker, bool local_only)
 			account_settle_rollback(account);
 		}
 		if (result.again || result.deferred > 0) {
-			int64_t again_ms = result.again && result.again_in_ms > 0 ? result.again_in_ms : 1000;
-
-			worker->next_poll_ms =
-				now_ms + again_ms < worker->next_poll_ms ? now_ms + again_ms : worker->next_poll_ms;
+			note_again(worker, result.again ? result.again_in_ms : 0);
 		}
 		worker->idle_local_ms = did ? 0 : worker->idle_local_ms == 0 ? 200 : worker->idle_local_ms * 2;
 		worker->idle_local_ms =
@@ -574,6 +583,9 @@ serve(struct worker *worker, struct worker_request *request)
 	account_set_progress(account, NULL, 0, 0);
 	if (ok) {
 		note_success(worker, request->options.mailbox_count == 0 && !request->options.dry_run);
+		if (request->result.again != 0) {
+			note_again(worker, (int64_t)request->result.again_in_ms);
+		}
 		enter_settled_state(worker);
 		hydrator_fill(account->hydrator);
 		watcher_wake(account->watcher);
