@@ -106,6 +106,16 @@ holds_fill_counts(struct run *run, struct store_txn *txn, struct mailbox_id mail
 static bool
 holds_account_messages(struct store_txn *txn, uint64_t *out, struct error *err);
 
+/* What was removed here is not counted here any more; what is to be removed here still is. */
+static uint64_t
+holds_left_of_account(enum side side, uint64_t total, uint64_t counted)
+{
+	if (side == SIDE_REMOTE) {
+		return total;
+	}
+	return total > counted ? total - counted : 0;
+}
+
 bool
 holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum side side, const struct number *numbers, size_t count, uint64_t left,
 	     bool *out_pass, struct error *err)
@@ -126,7 +136,7 @@ holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum s
 		counted += counts[i];
 	}
 	if (!holds_account_messages(txn, &total, err) || !holds_fill_counts(run, txn, box->id, side, counted, left, &mailbox, err) ||
-	    !holds_fill_counts(run, txn, (struct mailbox_id){0}, side, counted, total > counted ? total - counted : 0, &account, err)) {
+	    !holds_fill_counts(run, txn, (struct mailbox_id){0}, side, counted, holds_left_of_account(side, total, counted), &account, err)) {
 		return false;
 	}
 	enum brake_reason reason = counted > 0 ? brake_decide(&policy, &mailbox, &account) : BRAKE_PASS;
@@ -141,6 +151,11 @@ holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum s
 		why = "an earlier hold of this mailbox still waits";
 	} else if (reason == BRAKE_PASS) {
 		*out_pass = true;
+		/* The sizes that are noted now and then may be older than what came and goes now. */
+		if (!hold_note_size(txn, RUN_REMOTE, box->id, side, mailbox.left + mailbox.waiting, err) ||
+		    !hold_note_size(txn, RUN_REMOTE, (struct mailbox_id){0}, side, account.left + account.waiting, err)) {
+			return false;
+		}
 		for (size_t i = 0; i < count; i++) {
 			if (counts[i] && !hold_note_deletion(txn, RUN_REMOTE, box->id, side, numbers[i], err)) {
 				return false;
@@ -289,7 +304,8 @@ holds_answer_here(struct run *run, struct store_txn *txn, const struct hold *hol
 	}
 	if (live && !has_body) {
 		run_say(run, "message %" PRIu64 " cannot be brought back: its body was never here", number.value);
-		return base_message_set_gone(txn, RUN_REMOTE, number, BASE_KEPT, err);
+		return base_message_set_gone(txn, RUN_REMOTE, number, BASE_KEPT, err) &&
+		       message_set_failed(txn, number, "it is gone from the server, and its body was never here", err);
 	}
 	return base_message_remove(txn, RUN_REMOTE, number, err);
 }
