@@ -315,8 +315,10 @@ each_missing_in(struct missing *missing, struct mailbox_id mailbox, struct error
 	SCOPED(db_end) struct db_statement *select = NULL;
 
 	if (!store_prepare(missing->txn,
-		    "SELECT number, mailbox FROM message WHERE mailbox = ? AND internaldate >= ? AND body IS NULL AND "
-		    "expunged IS NULL "
+		    "SELECT number, mailbox FROM message AS m WHERE mailbox = ? AND internaldate >= ? AND body IS NULL "
+		    "AND expunged IS NULL "
+		    /* what is gone there cannot be had any more */
+		    "AND NOT EXISTS (SELECT 1 FROM base_message AS b WHERE b.number = m.number AND b.gone <> 0) "
 		    "ORDER BY internaldate DESC",
 		    &select, err)) {
 		return false;

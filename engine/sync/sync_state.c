@@ -5,6 +5,8 @@
 
 #include "engine/base/json.h"
 #include "engine/base/log.h"
+#include "engine/mail/safe_text.h"
+#include "engine/store/message.h"
 #include "engine/sync/run.h"
 
 /* --- messages --- */
@@ -338,6 +340,62 @@ sync_held(struct store_txn *txn, bool json, struct buf *out, uint64_t *out_count
 	return ok;
 }
 
+struct state_bodyless {
+	struct store_txn *txn;
+	uint64_t count;
+	struct buf names; /* the first few */
+};
+
+#define STATE_NAMES_MAX 20
+
+static bool
+state_count_bodyless(void *context, struct number number, struct error *err)
+{
+	struct state_bodyless *bodyless = context;
+	struct message message;
+	struct listing listing;
+
+	if (!message_load(bodyless->txn, number, &message, err)) {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		return true;
+	}
+	bool counts = message.body == 0 && message.expunged_s == 0;
+
+	message_finish(&message);
+	if (!counts) {
+		return true;
+	}
+	if (bodyless->count++ < STATE_NAMES_MAX && listing_load(bodyless->txn, number, &listing, err)) {
+		buf_append_text(&bodyless->names, "  ");
+		safe_text_line(listing.name, 1000, &bodyless->names);
+		buf_append_octet(&bodyless->names, '\n');
+		listing_finish(&listing);
+	}
+	error_clear(err);
+	return true;
+}
+
+/* What is gone there and was never here as a whole cannot be brought back: says which. */
+static bool
+state_tell_bodyless(struct store_txn *txn, uint64_t hold, struct buf *out_text, struct error *err)
+{
+	struct state_bodyless bodyless = {.txn = txn};
+	bool ok = hold_each_message(txn, hold, state_count_bodyless, &bodyless, err);
+
+	if (ok && bodyless.count > 0) {
+		buf_printf(out_text, "%" PRIu64 " of them cannot be brought back on the server, for their bodies were never here:\n", bodyless.count);
+		buf_append(out_text, buf_slice(&bodyless.names));
+		if (bodyless.count > STATE_NAMES_MAX) {
+			buf_append_text(out_text, "  …\n");
+		}
+	}
+	buf_finish(&bodyless.names);
+	return ok;
+}
+
 static bool
 state_answer(struct store *store, uint64_t id, enum hold_state state, struct buf *out_text, struct error *err)
 {
@@ -349,6 +407,7 @@ state_answer(struct store *store, uint64_t id, enum hold_state state, struct buf
 	}
 	enum hold_state was = hold.state;
 	enum hold_kind kind = hold.kind;
+	enum side side = hold.side;
 	uint64_t messages = hold.messages;
 
 	hold_finish(&hold);
@@ -361,12 +420,12 @@ state_answer(struct store *store, uint64_t id, enum hold_state state, struct buf
 				 "the mailbox stays as it is here",
 				 id);
 	}
-	if (!hold_set_state(txn, id, state, err) || !store_write_commit(&txn, STORE_DURABLE, err)) {
-		return false;
-	}
 	buf_printf(out_text, "hold %" PRIu64 ": %" PRIu64 " message%s will be %s\n", id, messages, messages == 1 ? "" : "s",
 		   state == HOLD_CONFIRMED ? "expunged" : "brought back");
-	return true;
+	if (state == HOLD_REVERTED && side == SIDE_LOCAL && !state_tell_bodyless(txn, id, out_text, err)) {
+		return false;
+	}
+	return hold_set_state(txn, id, state, err) && store_write_commit(&txn, STORE_DURABLE, err);
 }
 
 bool
