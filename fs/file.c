@@ -7,258 +7,13 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "fs/file_internal.h"
 #include "fs/mount_internal.h"
 #include "fs/notify.h"
 #include "fs/park.h"
 #include "fs/plain.h"
 
-#define ALIAS_HOPS_MAX 8                   /* new file, local name, message, its replacements */
-#define ALIAS_ODD      (UINT64_C(1) << 63) /* beside the inode: the bytes are others than were written */
-#define NS_PER_S       INT64_C(1000000000)
-
-/* --- the table --- */
-
-static struct file *
-find_locked(struct mount *mount, uint64_t inode)
-{
-	uint64_t value;
-
-	return inode_map_get(&mount->files, inode, &value) ? (struct file *)(uintptr_t)value : NULL;
-}
-
-/* Puts a file among those whose name only the mount knows, or takes it out. */
-static void
-set_named_locked(struct mount *mount, struct file *file, bool named)
-{
-	if (named == file->named) {
-		return;
-	}
-	file->named = named;
-	if (named) {
-		file->next_named = mount->named_files;
-		file->at_named = &mount->named_files;
-		if (file->next_named != NULL) {
-			file->next_named->at_named = &file->next_named;
-		}
-		mount->named_files = file;
-		mount->named_file_count++;
-	} else {
-		*file->at_named = file->next_named;
-		if (file->next_named != NULL) {
-			file->next_named->at_named = file->at_named;
-		}
-		mount->named_file_count--;
-	}
-}
-
-static void
-set_name_locked(struct file *file, struct node dir, struct slice name)
-{
-	free(file->name);
-	file->name = slice_dup(name);
-	file->dir = dir;
-}
-
-static struct file *
-new_file(struct mount *mount, uint8_t octet, enum file_state state)
-{
-	struct file *file = calloc(1, sizeof(*file));
-
-	if (file == NULL) {
-		abort();
-	}
-	mutex_init(&file->lock, LOCK_RANK_HANDLE);
-	file->account = mount_account(mount, octet);
-	file->octet = octet;
-	file->state = state;
-	file->references = 1;
-	file->fd = -1;
-	file->mtime_ns = file->ctime_ns = attr_now_ns();
-	return file;
-}
-
-static void
-destroy_file(struct file *file)
-{
-	assert(!file->named);
-	edit_writer_discard(&file->writer);
-	view_body_close(&file->body);
-	if (file->fd >= 0) {
-		(void)close(file->fd);
-	}
-	mutex_finish(&file->lock);
-	free(file->name);
-	free(file);
-}
-
-/* The inode that an inode's aliases lead to. */
-static uint64_t
-canonical_locked(const struct mount *mount, uint64_t inode)
-{
-	uint64_t next;
-
-	for (unsigned hops = 0; hops < ALIAS_HOPS_MAX && inode_map_get(&mount->aliases, inode, &next); hops++) {
-		inode = next & ~ALIAS_ODD;
-	}
-	return inode;
-}
-
-struct file *
-file_hold(struct mount *mount, uint64_t inode)
-{
-	struct file *file;
-
-	mutex_lock(&mount->lock);
-	file = find_locked(mount, canonical_locked(mount, inode));
-	if (file != NULL) {
-		file->references++;
-	}
-	mutex_unlock(&mount->lock);
-	return file;
-}
-
-void
-file_drop(struct mount *mount, struct file **file)
-{
-	struct file *gone = NULL;
-
-	if (*file == NULL) {
-		return;
-	}
-	mutex_lock(&mount->lock);
-	assert((*file)->references > 0);
-	if (--(*file)->references == 0) {
-		gone = *file;
-		set_named_locked(mount, gone, false);
-		inode_map_remove(&mount->files, gone->inode);
-	}
-	mutex_unlock(&mount->lock);
-	if (gone != NULL) {
-		destroy_file(gone);
-	}
-	*file = NULL;
-}
-
-static bool
-same_node(struct node a, struct node b)
-{
-	return a.kind == b.kind && a.account == b.account && a.number == b.number;
-}
-
-uint64_t
-file_by_name(struct mount *mount, struct node dir, struct slice name)
-{
-	uint64_t inode = 0;
-
-	mutex_lock(&mount->lock);
-	for (struct file *file = mount->named_files; file != NULL; file = file->next_named) {
-		if (same_node(file->dir, dir) && slice_equal(slice_of(file->name), name)) {
-			inode = file->inode;
-			break;
-		}
-	}
-	mutex_unlock(&mount->lock);
-	return inode;
-}
-
-static int
-by_inode(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-size_t
-file_list_new(struct mount *mount, struct node dir, uint32_t after, uint64_t **out_inodes)
-{
-	uint64_t *inodes;
-	size_t count = 0;
-
-	mutex_lock(&mount->lock);
-	inodes = calloc(mount->named_file_count + 1, sizeof(*inodes));
-	if (inodes == NULL) {
-		abort();
-	}
-	for (struct file *file = mount->named_files; file != NULL; file = file->next_named) {
-		if (same_node(file->dir, dir) && (uint32_t)file->inode > after) {
-			inodes[count++] = file->inode;
-		}
-	}
-	mutex_unlock(&mount->lock);
-	qsort(inodes, count, sizeof(*inodes), by_inode); /* one account, one kind: by serial */
-	*out_inodes = inodes;
-	return count;
-}
-
-char *
-file_name(struct mount *mount, struct file *file)
-{
-	char *name = NULL;
-
-	mutex_lock(&mount->lock);
-	if (file->named) {
-		name = slice_dup(slice_of(file->name));
-	}
-	mutex_unlock(&mount->lock);
-	return name;
-}
-
-/* --- aliases --- */
-
-bool
-file_resolve(struct mount *mount, uint64_t inode, struct node *out)
-{
-	mutex_lock(&mount->lock);
-	inode = canonical_locked(mount, inode);
-	mutex_unlock(&mount->lock);
-	return mount_node(mount, inode, out);
-}
-
-bool
-file_resolve_again(struct mount *mount, uint64_t inode, struct node was, struct node *out)
-{
-	struct file *file = file_hold(mount, inode);
-
-	if (file != NULL) {
-		mutex_lock(&file->lock);
-		mutex_unlock(&file->lock);
-		file_drop(mount, &file);
-	}
-	return file_resolve(mount, inode, out) && !same_node(*out, was);
-}
-
-void
-file_set_alias(struct mount *mount, uint64_t inode, struct node became, bool odd)
-{
-	uint64_t target = mount_inode(mount, became);
-
-	mutex_lock(&mount->lock);
-	if (inode != target) {
-		inode_map_put(&mount->aliases, inode, target | (odd ? ALIAS_ODD : 0));
-	}
-	mutex_unlock(&mount->lock);
-}
-
-bool
-file_pages_hold(struct mount *mount, uint64_t inode)
-{
-	uint64_t next;
-	bool hold;
-
-	mutex_lock(&mount->lock);
-	hold = !inode_map_get(&mount->aliases, inode, &next) || (next & ALIAS_ODD) == 0;
-	mutex_unlock(&mount->lock);
-	return hold;
-}
-
-void
-file_forget(struct mount *mount, uint64_t inode)
-{
-	mutex_lock(&mount->lock);
-	inode_map_remove(&mount->aliases, inode);
-	mutex_unlock(&mount->lock);
-}
+#define NS_PER_S INT64_C(1000000000)
 
 /* --- making and opening --- */
 
@@ -285,36 +40,20 @@ file_create(struct mount *mount, struct node dir, struct slice name, struct file
 		    mount_account(mount, dir.account), (struct mailbox_id){dir.number}, name, &writer, err)) {
 		return false;
 	}
-	file = new_file(mount, dir.account, FILE_WRITER);
+	file = file_new(mount, dir.account, FILE_WRITER);
 	file->writer = writer;
 	file->writers = 1;
-	set_name_locked(file, dir, name);
+	file_set_name_locked(file, dir, name);
 	mutex_lock(&mount->lock);
 	file->inode = mount_inode(mount,
 		(struct node){
 			.kind = NODE_NEW, .account = dir.account, .number = next_serial_locked(mount, dir.account)});
 	inode_map_put(&mount->files, file->inode, (uint64_t)(uintptr_t)file);
-	set_named_locked(mount, file, true);
+	file_set_named_locked(mount, file, true);
 	mutex_unlock(&mount->lock);
 	dir_touch(mount, dir);
 	*out = file;
 	return true;
-}
-
-/* Joins what is open under an inode; NULL if nothing is. */
-static struct file *
-join(struct mount *mount, uint64_t inode, bool writes)
-{
-	struct file *file;
-
-	mutex_lock(&mount->lock);
-	file = find_locked(mount, inode);
-	if (file != NULL) {
-		file->references++;
-		file->writers += writes;
-	}
-	mutex_unlock(&mount->lock);
-	return file;
 }
 
 static bool
@@ -338,7 +77,7 @@ bool
 file_open(struct mount *mount, struct node node, bool writes, struct file **out, struct error *err)
 {
 	uint64_t inode = mount_inode(mount, node);
-	struct file *file = join(mount, inode, writes), *other;
+	struct file *file = file_join(mount, inode, writes), *other;
 
 	if (file != NULL) {
 		*out = file;
@@ -347,16 +86,16 @@ file_open(struct mount *mount, struct node node, bool writes, struct file **out,
 	if (node.kind != NODE_MESSAGE && node.kind != NODE_LOCAL) {
 		return error_set(err, ERROR_GONE, "nothing came of this file");
 	}
-	file = new_file(mount, node.account, node.kind == NODE_LOCAL ? FILE_LOCAL : FILE_MESSAGE);
+	file = file_new(mount, node.account, node.kind == NODE_LOCAL ? FILE_LOCAL : FILE_MESSAGE);
 	file->number = (struct number){node.number};
 	file->inode = inode;
 	file->writers = writes;
 	if (node.kind == NODE_LOCAL && !open_local(file, err)) {
-		destroy_file(file);
+		file_destroy(file);
 		return false;
 	}
 	mutex_lock(&mount->lock);
-	other = find_locked(mount, inode);
+	other = file_find_locked(mount, inode);
 	if (other != NULL) { /* somebody was faster */
 		other->references++;
 		other->writers += writes;
@@ -365,7 +104,7 @@ file_open(struct mount *mount, struct node node, bool writes, struct file **out,
 	}
 	mutex_unlock(&mount->lock);
 	if (other != NULL) {
-		destroy_file(file);
+		file_destroy(file);
 		file = other;
 	}
 	*out = file;
@@ -555,7 +294,7 @@ release_locked(struct mount *mount, struct file *file)
 	struct node became = {.account = file->octet};
 	bool odd = file->odd || file->replaces, done;
 	/* The kernel has the name, and the pages unless they read back otherwise (CRLF as LF). That the directory changes it does not know. */
-	uint64_t own = notify_own_begin(mount->notify, file->octet,
+	struct notify_ticket *own = notify_own_begin(mount->notify, file->octet,
 		&(struct notify_own){mount_inode(mount, file->dir), slice_of(file->name), .live = true}, odd ? 0 : 1);
 
 	done = edit_writer_release(&file->writer, &message, &local, &err);
@@ -572,11 +311,11 @@ release_locked(struct mount *mount, struct file *file)
 		file_set_alias(mount, file->inode, became, odd);
 	}
 	mutex_lock(&mount->lock);
-	set_named_locked(mount, file, false);
+	file_set_named_locked(mount, file, false);
 	mutex_unlock(&mount->lock);
 	log_debug("mount", "event=released message=%llu local=%llu size=%llu", (unsigned long long)message.value,
 		(unsigned long long)local.value, (unsigned long long)size);
-	notify_own_end(mount->notify, own, file->number.value != 0, file->number.value);
+	notify_own_end(mount->notify, file->octet, own, file->number.value != 0, file->number.value);
 	if (odd) {
 		notify_inode(mount->notify, file->inode);
 	}
@@ -719,26 +458,6 @@ file_truncate_open(struct file *file, uint64_t size, struct error *err)
 	return done;
 }
 
-bool
-file_has_writers(struct mount *mount, const struct file *file)
-{
-	bool has;
-
-	mutex_lock(&mount->lock);
-	has = file->writers > 0;
-	mutex_unlock(&mount->lock);
-	return has;
-}
-
-void
-file_take_name(struct mount *mount, struct file *file, struct node dir, struct slice name)
-{
-	mutex_lock(&mount->lock);
-	set_name_locked(file, dir, name);
-	set_named_locked(mount, file, true);
-	mutex_unlock(&mount->lock);
-}
-
 /* Tells whether no handle may write: the caller's hold is the only one. */
 static bool
 is_alone(struct mount *mount, const struct file *file)
@@ -815,7 +534,7 @@ file_unlink(struct mount *mount, struct file *file)
 	file->unlinked = true;
 	mutex_unlock(&file->lock);
 	mutex_lock(&mount->lock);
-	set_named_locked(mount, file, false);
+	file_set_named_locked(mount, file, false);
 	mutex_unlock(&mount->lock);
 }
 
@@ -834,7 +553,7 @@ file_rename(struct mount *mount, struct file *file, struct node dir, struct slic
 	}
 	if (done) {
 		mutex_lock(&mount->lock);
-		set_name_locked(file, dir, name);
+		file_set_name_locked(file, dir, name);
 		mutex_unlock(&mount->lock);
 	}
 	mutex_unlock(&file->lock);

@@ -27,6 +27,12 @@ struct node {
 	uint32_t number;
 };
 
+static inline bool
+node_equal(struct node a, struct node b)
+{
+	return a.kind == b.kind && a.account == b.account && a.number == b.number;
+}
+
 /* The inode number. NODE_ACCOUNTS is the root. */
 uint64_t node_pack(struct node node);
 /* Back; false for a number that node_pack never gives. */

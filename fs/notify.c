@@ -15,21 +15,12 @@
 #include "fs/mount_internal.h"
 #include "fs/name.h"
 #include "fs/notify_batch.h"
+#include "fs/notify_own.h"
 #include "fs/park.h"
 #include "fs/plain.h"
 #include "fs/view_control.h"
 
-#define PAGE_CHANGES 512  /* read from the feed at a time */
-#define OWN_MAX      4096 /* beyond it the kernel is told what it knows */
-
-struct own {
-	struct own *next;
-	uint64_t ticket;
-	uint64_t modseq; /* the feed tells of it at or below; UINT64_MAX while it goes on */
-	uint8_t octet;
-	struct notify_own what;
-	char *name;
-};
+#define PAGE_CHANGES 512 /* read from the feed at a time */
 
 struct job {
 	struct job *next;
@@ -45,11 +36,9 @@ struct notify {
 	pthread_t thread;
 	struct mutex lock;                  /* rank LEAF */
 	struct job *jobs;                   /* under lock, the last one first */
-	struct own *owns;                   /* under lock */
-	size_t own_count;                   /* under lock */
-	uint64_t last_ticket;               /* under lock */
 	uint64_t since[MOUNT_ACCOUNTS_MAX]; /* the thread's: the modseq told up to, by octet */
-	struct notify_known known;          /* the thread's */
+	struct notify_own_table own;
+	struct notify_known known; /* the thread's */
 };
 
 static void
@@ -127,146 +116,35 @@ notify_inode(struct notify *notify, uint64_t inode)
 	add_job(notify, inode, (struct slice){0});
 }
 
-static struct own *
-new_own(uint8_t octet, const struct notify_own *what)
-{
-	struct own *own = calloc(1, sizeof(*own));
-
-	if (own == NULL) {
-		abort();
-	}
-	*own = (struct own){.modseq = UINT64_MAX, .octet = octet, .what = *what, .name = slice_dup(what->name)};
-	own->what.name.data = own->name;
-	return own;
-}
-
-uint64_t
+struct notify_ticket *
 notify_own_begin(struct notify *notify, uint8_t octet, const struct notify_own *owns, size_t count)
 {
-	uint64_t ticket;
-
-	mutex_lock(&notify->lock);
-	ticket = ++notify->last_ticket;
-	for (size_t i = 0; i < count && notify->own_count < OWN_MAX; i++) {
-		struct own *own = new_own(octet, &owns[i]);
-
-		own->ticket = ticket;
-		own->next = notify->owns;
-		notify->owns = own;
-		notify->own_count++;
-	}
-	mutex_unlock(&notify->lock);
-	return ticket;
+	return notify_own_announce(&notify->own, octet, owns, count);
 }
 
 static void
-free_owns(struct own *own)
+look_again(void *context, uint64_t dir_inode, struct slice name)
 {
-	while (own != NULL) {
-		struct own *next = own->next;
-
-		free(own->name);
-		free(own);
-		own = next;
-	}
-}
-
-/* Takes out those of a ticket that failed. */
-static struct own *
-take_failed(struct notify *notify, uint64_t ticket)
-{
-	struct own *taken = NULL;
-
-	mutex_lock(&notify->lock);
-	for (struct own **at = &notify->owns; *at != NULL;) {
-		struct own *own = *at;
-
-		if (own->ticket == ticket) {
-			*at = own->next;
-			own->next = taken;
-			taken = own;
-			notify->own_count--;
-		} else {
-			at = &own->next;
-		}
-	}
-	mutex_unlock(&notify->lock);
-	return taken;
+	add_job(context, dir_inode, name);
 }
 
 void
-notify_own_end(struct notify *notify, uint64_t ticket, bool done, uint64_t number)
+notify_own_end(struct notify *notify, uint8_t octet, struct notify_ticket *ticket, bool done, uint64_t number)
 {
 	struct error err = ERROR_INIT;
-	uint8_t octet = 0;
 	uint64_t modseq;
 
-	if (!done) {
-		struct own *failed = take_failed(notify, ticket);
-
-		for (const struct own *own = failed; own != NULL; own = own->next) {
-			add_job(notify, own->what.dir_inode, own->what.name);
-		}
-		free_owns(failed);
+	if (ticket == NULL) {
 		return;
 	}
-	mutex_lock(&notify->lock);
-	for (const struct own *own = notify->owns; own != NULL; own = own->next) {
-		octet = own->ticket == ticket ? own->octet : octet;
+	if (!done) {
+		notify_own_failed(&notify->own, ticket, look_again, notify);
+		return;
 	}
-	mutex_unlock(&notify->lock);
-	if (octet == 0 || !view_modseq(mount_account(notify->mount, octet), &modseq, &err)) {
+	if (!view_modseq(mount_account(notify->mount, octet), &modseq, &err)) {
 		modseq = 0; /* the kernel is told once more */
 	}
-	mutex_lock(&notify->lock);
-	for (struct own *own = notify->owns; own != NULL; own = own->next) {
-		if (own->ticket == ticket) {
-			own->modseq = modseq;
-			own->what.number = own->what.number != 0 ? own->what.number : number;
-		}
-	}
-	mutex_unlock(&notify->lock);
-}
-
-/* Forgets what the feed has told of. */
-static void
-forget_owns(struct notify *notify, uint8_t octet, uint64_t until)
-{
-	struct own *gone = NULL;
-
-	mutex_lock(&notify->lock);
-	for (struct own **at = &notify->owns; *at != NULL;) {
-		struct own *own = *at;
-
-		if ((octet == 0 || own->octet == octet) && own->modseq <= until) {
-			*at = own->next;
-			own->next = gone;
-			gone = own;
-			notify->own_count--;
-		} else {
-			at = &own->next;
-		}
-	}
-	mutex_unlock(&notify->lock);
-	free_owns(gone);
-}
-
-/* Tells whether a change of a name is this mount's own doing. */
-static bool
-is_own(struct notify *notify, const struct notify_told *told, uint64_t dir_inode, bool live, bool *out_dir_known)
-{
-	bool found = false;
-
-	*out_dir_known = false;
-	mutex_lock(&notify->lock);
-	for (const struct own *own = notify->owns; own != NULL && !found; own = own->next) {
-		found = own->octet == told->octet && own->modseq >= told->modseq && own->what.dir_inode == dir_inode &&
-			own->what.live == live && own->what.number == told->number &&
-			slice_equal(own->what.name, told->leaf);
-		*out_dir_known = found && own->what.dir_known;
-	}
-	mutex_unlock(&notify->lock);
-	return found;
+	notify_own_succeeded(&notify->own, ticket, modseq, number);
 }
 
 /* --- one batch of changes --- */
@@ -278,7 +156,7 @@ change_name(struct notify *notify, struct notify_batch *batch, const struct noti
 {
 	bool dir_known;
 
-	if (!is_own(notify, told, dir_inode, live, &dir_known)) {
+	if (!notify_own_has(&notify->own, told, dir_inode, live, &dir_known)) {
 		if (live) {
 			expire_name(notify, dir_inode, told->leaf);
 		} else {
@@ -436,7 +314,7 @@ follow(struct notify *notify, uint8_t octet)
 		more = until > *since;
 		*since = until;
 		notify_batch_finish(&batch);
-		forget_owns(notify, octet, until);
+		notify_own_told(&notify->own, octet, until);
 	}
 }
 
@@ -496,6 +374,7 @@ notify_create(struct mount *mount)
 	notify->mount = mount;
 	notify->wakeup = -1;
 	mutex_init(&notify->lock, LOCK_RANK_LEAF);
+	notify_own_init(&notify->own);
 	return notify;
 }
 
@@ -548,7 +427,7 @@ notify_destroy(struct notify **notify)
 		poke(old);
 		(void)pthread_join(old->thread, NULL);
 	}
-	forget_owns(old, 0, UINT64_MAX);
+	notify_own_finish(&old->own);
 	for (struct job *job = old->jobs, *next; job != NULL; job = next) {
 		next = job->next;
 		free(job->name);

@@ -25,6 +25,8 @@ void notify_inode(struct notify *notify, uint64_t inode);
 /* What an operation of this mount does to names: the kernel sees it done, so the feed's word of it needs no invalidation. It is announced before the
  * engine is asked, for the feed is quick, and ended before it is answered. One that failed has its names looked up again: what
  * somebody else did to them meanwhile was not told. */
+#define NOTIFY_OWN_MAX 3 /* names to an operation: a rename that replaces */
+struct notify_ticket;
 struct notify_own {
 	uint64_t dir_inode;
 	struct slice name;
@@ -32,8 +34,9 @@ struct notify_own {
 	bool live;       /* the name begins; else it ends */
 	bool dir_known;  /* the kernel knows that the directory changes, too */
 };
-uint64_t notify_own_begin(struct notify *notify, uint8_t octet, const struct notify_own *owns, size_t count);
+struct notify_ticket *notify_own_begin(
+	struct notify *notify, uint8_t octet, const struct notify_own *owns, size_t count);
 /* `number`: of what had none. */
-void notify_own_end(struct notify *notify, uint64_t ticket, bool done, uint64_t number);
+void notify_own_end(struct notify *notify, uint8_t octet, struct notify_ticket *ticket, bool done, uint64_t number);
 
 #endif

@@ -131,7 +131,7 @@ begin_change(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char 
 }
 
 /* Announces what is done to one name; `number` 0: it begins. */
-static uint64_t
+static struct notify_ticket *
 begin_own(struct mount *mount, struct node dir, const char *name, uint32_t number)
 {
 	return notify_own_begin(mount->notify, dir.account,
@@ -141,10 +141,10 @@ begin_own(struct mount *mount, struct node dir, const char *name, uint32_t numbe
 }
 
 static void
-answer_made(struct mount *mount, fuse_req_t req, uint64_t own, bool made, const struct entry *entry,
-	const struct error *err)
+answer_made(struct mount *mount, fuse_req_t req, uint8_t octet, struct notify_ticket *own, bool made,
+	const struct entry *entry, const struct error *err)
 {
-	notify_own_end(mount->notify, own, made, made ? entry->node.number : 0);
+	notify_own_end(mount->notify, octet, own, made, made ? entry->node.number : 0);
 	if (made) {
 		reply_entry(req, entry);
 	} else {
@@ -159,7 +159,7 @@ do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct error err = ERROR_INIT;
 	struct entry entry;
 	struct node dir;
-	uint64_t own;
+	struct notify_ticket *own;
 	bool made;
 
 	if (!begin_change(mount, req, parent, name, &dir)) {
@@ -169,7 +169,7 @@ do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	made = dir.kind == NODE_MAILBOX && name[0] != '.'
 		       ? view_mail_mkdir(mount, dir, slice_of(name), &entry, &err)
 		       : plain_make(mount, dir, slice_of(name), PLAIN_DIRECTORY, mode, NULL, &entry, &err);
-	answer_made(mount, req, own, made, &entry, &err);
+	answer_made(mount, req, dir.account, own, made, &entry, &err);
 }
 
 static void
@@ -179,7 +179,7 @@ do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *na
 	struct error err = ERROR_INIT;
 	struct entry entry;
 	struct node dir;
-	uint64_t own;
+	struct notify_ticket *own;
 	bool made;
 
 	if (!begin_change(mount, req, parent, name, &dir)) {
@@ -191,7 +191,7 @@ do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *na
 	}
 	own = begin_own(mount, dir, name, 0);
 	made = plain_make(mount, dir, slice_of(name), PLAIN_SYMLINK, 0777, target, &entry, &err);
-	answer_made(mount, req, own, made, &entry, &err);
+	answer_made(mount, req, dir.account, own, made, &entry, &err);
 }
 
 static void
@@ -270,10 +270,10 @@ answer_removal(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const cha
 	}
 	done = dir_lookup(mount, dir, name, &entry, &passing, &err);
 	if (done) {
-		uint64_t own = begin_own(mount, dir, name, entry.node.number);
+		struct notify_ticket *own = begin_own(mount, dir, name, entry.node.number);
 
 		done = remove(mount, dir, name, &entry, &err);
-		notify_own_end(mount->notify, own, done, 0);
+		notify_own_end(mount->notify, dir.account, own, done, 0);
 	}
 	reply_result(req, done, &err);
 }

@@ -191,7 +191,7 @@ look_up(struct mount *mount, struct renaming *renaming, bool noreplace, bool *ou
 }
 
 /* Announces it: the kernel sees it done. What a delivery makes has another inode, which the kernel is to look up. */
-static uint64_t
+static struct notify_ticket *
 begin_own(struct mount *mount, const struct renaming *renaming)
 {
 	uint64_t from = mount_inode(mount, renaming->from_dir), to = mount_inode(mount, renaming->to_dir);
@@ -208,7 +208,7 @@ static bool
 rename_both(struct mount *mount, struct renaming *renaming, bool noreplace, struct error *err)
 {
 	bool same = false, done;
-	uint64_t own;
+	struct notify_ticket *own;
 
 	if (renaming->from_dir.account != renaming->to_dir.account) {
 		return error_errno(err, EXDEV, "another account");
@@ -227,7 +227,7 @@ rename_both(struct mount *mount, struct renaming *renaming, bool noreplace, stru
 	}
 	own = begin_own(mount, renaming);
 	done = carry_out(mount, renaming, err);
-	notify_own_end(mount->notify, own, done, 0);
+	notify_own_end(mount->notify, renaming->from_dir.account, own, done, 0);
 	if (!done) {
 		return false;
 	}
