@@ -203,6 +203,10 @@ sync_alone(struct rounds *rounds, struct error *err)
 		ok = worker_run_pass(account, sync, session, rounds->options, pass_on, &pass, true, &once, err);
 		if (ok) {
 			more = another_round(rounds, &once);
+			if (more && once.reconnect) {
+				account_session_close(account, &session);
+				ok = account_session_open(account, account->stop, &session, err);
+			}
 		} else {
 			add_round(rounds, &once);
 		}

@@ -299,6 +299,7 @@ take_result(struct sync_result *from, struct admin_sync_result *out)
 	out->held += from->held;
 	out->deferred += from->deferred;
 	out->again |= from->again;
+	out->reconnect |= from->reconnect;
 	out->again_in_ms += from->again_in_ms > 0 ? (uint64_t)from->again_in_ms : 0;
 	buf_append(&out->text, buf_slice(&from->text));
 }
@@ -544,6 +545,9 @@ run_own_pass(struct worker *worker, bool local_only)
 		if (old_copy && !local_only) {
 			account_settle_rollback(account);
 		}
+		if (result.reconnect) {
+			close_session(worker);
+		}
 		if (result.again || result.deferred > 0) {
 			note_again(worker, result.again ? result.again_in_ms : 0);
 		}
@@ -583,6 +587,9 @@ serve(struct worker *worker, struct worker_request *request)
 	account_set_progress(account, NULL, 0, 0);
 	if (ok) {
 		note_success(worker, request->options.mailbox_count == 0 && !request->options.dry_run);
+		if (request->result.reconnect) {
+			close_session(worker);
+		}
 		if (request->result.again != 0) {
 			note_again(worker, (int64_t)request->result.again_in_ms);
 		}

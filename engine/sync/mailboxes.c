@@ -339,7 +339,8 @@ mailboxes_write_subscribe(struct run *run, struct store_txn *txn, void *context,
 		return false;
 	}
 	base.subscribed = step->step->subscribed;
-	bool ok = base_mailbox_put(txn, RUN_REMOTE, &base, err) && mailbox_set_subscribed(txn, id, step->step->subscribed, err);
+	bool ok = base_mailbox_put(txn, RUN_REMOTE, &base, err) && mailbox_set_subscribed(txn, id, step->step->subscribed, err) &&
+		  aside_remove(txn, RUN_REMOTE, (struct number){0}, id, SIDE_REMOTE, err);
 
 	base_mailbox_finish(&base);
 	return ok;

@@ -8,7 +8,7 @@
 #include "engine/sync/plan.h"
 #include "engine/sync/run.h"
 
-#define PUSH_APPEND_MESSAGES 50
+#define PUSH_APPEND_MESSAGES 100
 #define PUSH_APPEND_BYTES (8u << 20)
 
 struct push_item {

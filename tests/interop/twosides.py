@@ -196,7 +196,14 @@ class Here:
     def mounted(self, *options, directory=None):
         directory = directory or self.mail
         os.makedirs(directory, exist_ok=True)
-        self.run("mount", self.name, directory, *options)
+        log = os.environ.get("MAILFS_TEST_LOG")
+        if log:  # to see what it does: in the foreground, with all it says
+            environment = dict(os.environ, MAILFS_CONFIG=self.config)
+            with open(log, "ab") as out:
+                subprocess.Popen([self.mailfs, "mount", self.name, directory, "-f", "-v", "-v", *options], stdout=out, stderr=out, env=environment)
+            eventually("it is mounted", lambda: os.path.ismount(directory) and os.path.isdir(f"{directory}/INBOX"))
+        else:
+            self.run("mount", self.name, directory, *options)
         try:
             yield directory
         finally:
