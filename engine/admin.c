@@ -234,6 +234,12 @@ sync_asked(struct rounds *rounds, struct admin_sync_result *out, bool *out_alone
 	}
 	ok = hear_pass(account, fd, rounds->options, rounds->progress, out, err);
 	control_close(&fd);
+	if (!ok && (err->kind == ERROR_CANCELLED || err->kind == ERROR_RETRY) && !cancel_raised(account->stop)) {
+		/* It ends, as one that was just unmounted does, or lost its connection: we have our own. */
+		admin_sync_result_finish(out);
+		*out = (struct admin_sync_result){0};
+		*out_alone = true;
+	}
 	return ok;
 }
 
