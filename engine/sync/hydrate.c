@@ -346,6 +346,7 @@ struct hydrate_wanted {
 	size_t count;
 	uint64_t *skipped; /* failed now, or set aside and not due; rising */
 	size_t skipped_count, skipped_sorted, skipped_capacity;
+	struct buf due; /* numbers whose next try it is */
 	int64_t now_s;
 	size_t brought;
 	uint64_t done;
@@ -378,10 +379,48 @@ hydrate_note_aside(void *context, const struct aside *aside, struct error *err)
 	struct hydrate_wanted *wanted = context;
 
 	(void)err;
-	if (aside->direction == SIDE_LOCAL && aside->number.value != 0 && aside->next_try_s > wanted->now_s) {
+	if (aside->direction != SIDE_LOCAL || aside->number.value == 0) {
+		return true;
+	}
+	if (aside->next_try_s > wanted->now_s) {
 		hydrate_skip(wanted, aside->number);
+	} else {
+		buf_append(&wanted->due, slice_make(&aside->number, sizeof(aside->number)));
 	}
 	return true;
+}
+
+/* What was set aside and is not missing any more is forgotten. */
+static bool
+hydrate_forget_stale(struct hydrate_wanted *wanted, struct error *err)
+{
+	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
+	const struct mailbox_id any = {0};
+
+	if (wanted->due.length == 0) {
+		return true;
+	}
+	if (!store_write_begin(wanted->sync->store, STORE_ENGINE, &txn, err)) {
+		return false;
+	}
+	for (size_t i = 0; i < wanted->due.length / sizeof(struct number); i++) {
+		struct number number;
+		struct message message;
+		bool missing = false;
+
+		memcpy(&number, wanted->due.data + i * sizeof(number), sizeof(number));
+		if (message_load(txn, number, &message, err)) {
+			missing = message.expunged_s == 0 && message.body == 0;
+			message_finish(&message);
+		} else if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		if (!missing && !aside_remove(txn, RUN_REMOTE, number, any, SIDE_LOCAL, err)) {
+			return false;
+		}
+	}
+	return store_write_commit(&txn, STORE_LAZY, err);
 }
 
 static bool
@@ -450,7 +489,11 @@ hydrate_round(struct hydrate_wanted *wanted, struct remote_session *session, str
 		}
 		if (!sync_hydrate(wanted->sync->io, wanted->sync->store, session, wanted->mailboxes[first], &wanted->numbers[first], next - first,
 				  hydrate_note_done, wanted, err)) {
-			return false;
+			/* Only this mailbox's: it went or was rebuilt meanwhile. Its messages are passed over until the next time. */
+			if (!session->ops->alive(session) || (!run_error_is_local(err) && err->kind != ERROR_RETRY)) {
+				return false;
+			}
+			error_clear(err);
 		}
 		if (wanted->pass->progress != NULL) {
 			wanted->pass->progress(wanted->pass->context, "bodies", wanted->done, 0);
@@ -479,11 +522,13 @@ sync_hydrate_wanted(struct sync *sync, struct remote_session *session, const str
 
 		ok = store_read_begin(sync->store, &txn, err) && aside_each(txn, RUN_REMOTE, hydrate_note_aside, &wanted, err);
 	}
+	ok = ok && hydrate_forget_stale(&wanted, err);
 	do {
 		ok = ok && hydrate_gather(&wanted, since_s, err) && hydrate_round(&wanted, session, err);
 	} while (ok && wanted.count > 0);
 	free(wanted.numbers);
 	free(wanted.mailboxes);
 	free(wanted.skipped);
+	buf_finish(&wanted.due);
 	return ok;
 }

@@ -277,6 +277,10 @@ mailboxes_write_pair(struct run *run, struct store_txn *txn, void *context, stru
 	if (!mailboxes_fill_base(txn, id, remote, &changed, err) || !mailboxes_unhold(txn, id, err)) {
 		return false;
 	}
+	/* What failed before is tried again by a step that follows, if it has not come true. */
+	if (!aside_remove(txn, RUN_REMOTE, (struct number){0}, id, SIDE_REMOTE, err)) {
+		return false;
+	}
 	return mailbox_set_role(txn, id, remote->mailbox.role, err) &&
 	       mailbox_set_kind(txn, id, directory ? MAILBOX_DIRECTORY : MAILBOX_REAL, err);
 }

@@ -84,8 +84,10 @@ match_compare(const void *left, const void *right)
 static bool
 match_identity_allows(const struct match_item *ours, const struct match_item *theirs, enum match_rung rung)
 {
+	bool same_date = ours->internaldate_s == theirs->internaldate_s || (ours->outcome_unknown && !ours->date_asked);
+
 	if (rung == MATCH_BY_IDENTITY_ALONE) {
-		return ours->outcome_unknown;
+		return ours->outcome_unknown && same_date;
 	}
 	if (ours->digest != NULL && theirs->digest != NULL && !digest_equal(ours->digest, theirs->digest)) {
 		return false;
@@ -93,7 +95,7 @@ match_identity_allows(const struct match_item *ours, const struct match_item *th
 	if (ours->size_bytes != 0 && theirs->size_bytes != 0 && ours->size_bytes != theirs->size_bytes) {
 		return false;
 	}
-	return ours->outcome_unknown || ours->internaldate_s == theirs->internaldate_s;
+	return same_date;
 }
 
 static size_t

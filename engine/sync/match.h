@@ -20,6 +20,7 @@ struct match_item {
 	int64_t internaldate_s;
 	uint64_t size_bytes;           /* wire size; 0: not known or not to be trusted */
 	bool outcome_unknown;          /* ours, sent, answer lost: header identity may pair it though digests differ, and dates are not asked */
+	bool date_asked;               /* ... but for this one they are */
 };
 
 /* out[i] is the index in `theirs` of the partner of ours[i], or MATCH_NONE. */

@@ -251,7 +251,7 @@ pull_arrival(struct run *run, struct store_txn *txn, struct run_arrival *arrival
 	if ((mate.elsewhere || box->has_unpaired || run->intent_count > 0) && pull_defer(run, arrival)) {
 		return true;
 	}
-	if (run->direction == SYNC_PUSH) {
+	if (run->direction == SYNC_PUSH || !box->live) {
 		return true; /* nothing comes here; what is here already has been paired */
 	}
 	if (mate.tombstone.value != 0) {

@@ -277,7 +277,7 @@ pull_write_end(struct run *run, struct store_txn *txn, void *context, struct err
 		    ((box->scanned || box->vanished) && !pull_remove_from(run, txn, box, err))) {
 			return false;
 		}
-		if (box->scanned && !pull_record(run, txn, box, err)) {
+		if (box->scanned && box->live && !pull_record(run, txn, box, err)) {
 			return false;
 		}
 	}

@@ -374,7 +374,7 @@ pull_gather_missed(struct pull_ours *ours, struct error *err)
 		if (!ok) {
 			return false;
 		}
-		ours->items[ours->count - 1].outcome_unknown = false; /* here nothing but what is surely it counts */
+		ours->items[ours->count - 1].date_asked = true; /* here nothing but what is surely it counts */
 	}
 	return true;
 }
@@ -386,7 +386,9 @@ pull_gather_left(struct run *run, struct pull_theirs *out)
 	out->arrivals = arena_alloc(&run->arena, (run->deferred_count + 1) * sizeof(struct run_arrival *));
 	out->count = 0;
 	for (size_t i = 0; i < run->deferred_count; i++) {
-		if (!run->deferred[i].done && !run->boxes[run->deferred[i].box].dead) {
+		const struct run_box *box = &run->boxes[run->deferred[i].box];
+
+		if (!run->deferred[i].done && box->live && !box->dead) {
 			pull_add_theirs(out, &run->deferred[i]);
 		}
 	}
@@ -636,9 +638,6 @@ pull_place_one(struct run *run, struct store_txn *txn, struct run_arrival *arriv
 {
 	struct pull_mate mate;
 
-	if (run->direction == SYNC_PUSH) {
-		return true;
-	}
 	if (!pull_find_mate(txn, &arrival->guid, &mate, err)) {
 		return false;
 	}
@@ -654,12 +653,15 @@ struct pull_placing {
 static bool
 pull_move_or_place(struct run *run, struct store_txn *txn, const struct pull_placing *place, struct run_arrival *arrival, struct error *err)
 {
+	if (run->direction == SYNC_PUSH || !run->boxes[arrival->box].live) {
+		return true; /* into a mailbox that was removed here it comes when that lives again (R8) */
+	}
 	if (place->sorted == NULL) {
 		return pull_place_one(run, txn, arrival, err);
 	}
 	struct run_gone *gone = arrival->guid.kind != GUID_NONE ? pull_find_gone(place->sorted, run->gone_count, &arrival->guid) : NULL;
 
-	return gone == NULL || run->direction == SYNC_PUSH || pull_move(run, txn, arrival, gone, err);
+	return gone == NULL || pull_move(run, txn, arrival, gone, err);
 }
 
 /* One short transaction's worth: others write between them (S8). */

@@ -35,7 +35,7 @@ scan_note_selected(struct run *run, struct store_txn *txn, void *context, struct
 	struct run_box *box = context;
 
 	return run_look_at_box(run, txn, box, err) && base_mailbox_put(txn, RUN_REMOTE, &box->base, err) &&
-	       (box->dead || mailbox_set_read_only(txn, box->id, box->base.read_only, err));
+	       (box->dead || !box->live || mailbox_set_read_only(txn, box->id, box->base.read_only, err));
 }
 
 static bool

@@ -147,8 +147,11 @@ any_mailbox_there(void)
 	struct names names = {.count = 0};
 
 	for (size_t i = 0; i < world.server->count && names.count < MAILBOXES; i++) {
-		if (!world.server->mailboxes[i]->directory) {
-			names.names[names.count++] = slice_dup(slice_of(world.server->mailboxes[i]->name));
+		const struct model_mailbox *mailbox = world.server->mailboxes[i];
+
+		/* Nobody else touches what is about to be deleted under a name of ours: between a last look and a DELETE nothing can be done. */
+		if (!mailbox->directory && strstr(mailbox->name, "mailfs-removed") == NULL) {
+			names.names[names.count++] = slice_dup(slice_of(mailbox->name));
 		}
 	}
 	return choose_name(&names);
@@ -268,6 +271,10 @@ do_there_move(const struct deed *deed)
 	if (strcmp(deed->mailbox, deed->other) != 0) {
 		note("there: move %s from %s to %s", deed->token, deed->mailbox, deed->other);
 		token_named(slice_of(deed->token))->moves_there++;
+		if (world.options.server.guids == MODEL_GUIDS_NONE) { /* nothing tells it from a copy and an expunge */
+			token_named(slice_of(deed->token))->copies_there++;
+			token_named(slice_of(deed->token))->expunges++;
+		}
 		there_move(deed->mailbox, deed->token, deed->other);
 	}
 }
