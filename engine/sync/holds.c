@@ -144,7 +144,7 @@ holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum s
 	const char *why = holds_reason(reason);
 	enum hold_kind kind = HOLD_DELETIONS;
 
-	if (box->vanished && count > 0) {
+	if (box->vanished && counted > 0) {
 		kind = HOLD_VANISHED;
 		why = "the server's mailbox is gone with messages in it";
 	} else if (reason == BRAKE_PASS && waits && counted > 0) {
