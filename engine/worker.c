@@ -536,7 +536,7 @@ run_own_pass(struct worker *worker, bool local_only)
 	} else {
 		int64_t now_ms = io_now_ms(account->io);
 
-		note_success(worker, !local_only);
+		note_success(worker, !local_only && result.deferred == 0);
 		if (did) {
 			/* Where one change was another may follow, and a server may forget to tell of it (VIOLATIONS.md). */
 			worker->next_poll_ms =
@@ -586,7 +586,7 @@ serve(struct worker *worker, struct worker_request *request)
 	sync_destroy(&own);
 	account_set_progress(account, NULL, 0, 0);
 	if (ok) {
-		note_success(worker, request->options.mailbox_count == 0 && !request->options.dry_run);
+		note_success(worker, request->options.mailbox_count == 0 && !request->options.dry_run && request->result.deferred == 0);
 		if (request->result.reconnect) {
 			close_session(worker);
 		}

@@ -229,7 +229,7 @@ gather_read_boxes(struct run *run, struct store_txn *txn, void *context, struct 
 	struct modseq since = {UINT64_MAX};
 
 	gather->txn = txn;
-	run->snapshot = store_modseq(txn);
+	run->snapshot = run->gathered = store_modseq(txn);
 	if (!base_mailbox_each(txn, RUN_REMOTE, gather_add_box, gather, err)) {
 		return false;
 	}
@@ -276,4 +276,35 @@ gather_boxes(struct run *run, struct error *err)
 		run->sync->doubted = missing;
 	}
 	return true;
+}
+
+static bool
+gather_reread(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	(void)context;
+	for (size_t i = 0; i < run->box_count; i++) {
+		struct run_box *box = &run->boxes[i];
+		struct base_mailbox base;
+
+		if (!box->locked) {
+			continue;
+		}
+		if (base_mailbox_load(txn, RUN_REMOTE, box->id, &base, err)) {
+			base_mailbox_finish(&box->base);
+			box->base = base;
+		} else if (err->kind == ERROR_GONE) {
+			error_clear(err);
+			box->failed = run->result->again = true; /* it is another's no more, or ours no more: the next pass sees */
+		} else {
+			return false;
+		}
+	}
+	run->intent_count = 0;
+	return intent_each(txn, RUN_REMOTE, gather_take_intent, run, err);
+}
+
+bool
+gather_again(struct run *run, struct error *err)
+{
+	return run_read(run, gather_reread, NULL, err);
 }

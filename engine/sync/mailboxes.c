@@ -1,4 +1,5 @@
 /* The mailbox tree, done: the account check, what tree_plan says, and which mailboxes a pass is about (R2, R8). Deciding is tree.h's. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -879,13 +880,6 @@ mailboxes_write_prune(struct run *run, struct store_txn *txn, void *context, str
 	return true;
 }
 
-static bool
-mailboxes_lock_tree(struct run *run, struct error *err)
-{
-	return io_lock(run->sync->locks, 0, IO_LOCK_EXCLUSIVE, run->pass->lock_timeout_ms, NULL, err) ||
-	       error_wrap(err, "the mailbox tree is being synced by another process");
-}
-
 bool
 mailboxes_sync(struct run *run, struct error *err)
 {
@@ -893,9 +887,7 @@ mailboxes_sync(struct run *run, struct error *err)
 	struct tree_step *steps = NULL;
 	size_t count = 0;
 
-	if (!mailboxes_lock_tree(run, err)) {
-		return false;
-	}
+	assert(run->tree_locked);
 	bool ok = mailboxes_settle_all(&all, err) && mailboxes_plan(&all, &steps, &count, err);
 
 	for (size_t i = 0; ok && i < count; i++) {
@@ -915,6 +907,5 @@ mailboxes_sync(struct run *run, struct error *err)
 	free(all.locals);
 	free(all.bases);
 	free(all.intents);
-	io_unlock(run->sync->locks, 0);
 	return ok;
 }

@@ -327,14 +327,20 @@ push_note_confirmed(void *context, const struct hold *hold, struct error *err)
 	       hold_each_message(push->txn, hold->id, push_note_confirmed_number, push, err);
 }
 
+/* Never behind what was gathered: changes since then may be of boxes that seemed to have none, which must hear of them. */
 static struct modseq
 push_since(const struct run *run)
 {
 	struct modseq since = {UINT64_MAX};
 
 	for (size_t i = 0; i < run->box_count; i++) {
-		if (run->boxes[i].locked && run->boxes[i].base.merged.value < since.value) {
-			since = run->boxes[i].base.merged;
+		const struct run_box *box = &run->boxes[i];
+
+		if (box->locked && since.value > run->gathered.value) {
+			since = run->gathered;
+		}
+		if (box->locked && box->base.merged.value < since.value) {
+			since = box->base.merged;
 		}
 	}
 	return since;

@@ -329,33 +329,79 @@ removal_may_go(const struct run_box *box)
 	       !box->push_incomplete && !box->set_aside;
 }
 
+static bool
+removal_do(struct run *run, const struct run_box *box, struct error *err)
+{
+	struct removal removal = {.run = run, .id = box->id, .name = box->name};
+
+	if (!run_read(run, removal_read, &removal, err)) {
+		return false;
+	}
+	if (removal.here > 0) {
+		run->result->again = true;
+		return true;
+	}
+	return removal_there(&removal, slice_of(box->base.raw_name), err);
+}
+
+/* A mailbox goes by being renamed, so the tree is locked for it (R1), and first: all else is given back, and those that go are read again. */
+static bool
+removals_lock(struct run *run, bool *going, bool *out_locked, struct error *err)
+{
+	for (size_t i = 0; i < run->box_count; i++) {
+		if (run->boxes[i].locked) {
+			run_unlock(run, run->boxes[i].id.value);
+			run->boxes[i].locked = false;
+		}
+	}
+	*out_locked = run->tree_locked = run_lock(run, RUN_TREE, run->pass->lock_timeout_ms, err);
+	for (size_t i = 0; *out_locked && i < run->box_count; i++) {
+		struct run_box *box = &run->boxes[i];
+
+		if (going[i]) {
+			box->locked = run_lock(run, box->id.value, 0, err);
+			going[i] = box->locked;
+			if (!box->locked && err->kind != ERROR_RETRY) {
+				return false;
+			}
+			run->result->again |= !box->locked;
+		}
+	}
+	if (!*out_locked && err->kind != ERROR_RETRY) {
+		return false;
+	}
+	error_clear(err);
+	run->result->again |= !*out_locked;
+	return !*out_locked || gather_again(run, err);
+}
+
 bool
 removals_there(struct run *run, struct error *err)
 {
+	bool *going = arena_alloc(&run->arena, (run->box_count + 1) * sizeof(*going));
+	bool any = false, locked = false;
+
 	if (run->direction == SYNC_PULL || run->pass->local_only) {
 		return true;
 	}
 	for (size_t i = run->box_count; i-- > 0;) {
-		const struct run_box *box = &run->boxes[i];
-		struct removal removal = {.run = run, .id = box->id, .name = box->name};
-
-		if (!removal_may_go(box)) {
-			continue;
+		going[i] = removal_may_go(&run->boxes[i]);
+		if (going[i] && run->pass->dry_run) {
+			run_say(run, "%s: would remove on the server", run->boxes[i].name);
 		}
-		if (run->pass->dry_run) {
-			run_say(run, "%s: would remove on the server", box->name);
-			continue;
-		}
-		if (!run_read(run, removal_read, &removal, err)) {
+		any |= going[i] && !run->pass->dry_run;
+	}
+	if (any && !removals_lock(run, going, &locked, err)) {
+		return false;
+	}
+	for (size_t i = run->box_count; locked && i-- > 0;) {
+		if (going[i] && !run->boxes[i].failed && !removal_do(run, &run->boxes[i], err)) {
 			return false;
 		}
-		if (removal.here > 0) {
-			run->result->again = true;
-			continue;
-		}
-		if (!removal_there(&removal, slice_of(box->base.raw_name), err)) {
-			return false;
-		}
+	}
+	if (locked) {
+		run_unlock(run, RUN_TREE);
+		run->tree_locked = false;
 	}
 	return true;
 }

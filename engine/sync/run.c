@@ -1,5 +1,6 @@
 #include "engine/sync/run.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,26 @@ run_say(struct run *run, const char *format, ...)
 	buf_append_text(&run->result->text, line);
 	buf_append_octet(&run->result->text, '\n');
 	log_info("sync", "%s", line);
+}
+
+bool
+run_lock(struct run *run, uint64_t octet, int64_t timeout_ms, struct error *err)
+{
+	if (io_lock(run->sync->locks, octet, IO_LOCK_EXCLUSIVE, timeout_ms > 0 ? timeout_ms : 0, NULL, err)) {
+		log_info("sync", "pass=%016" PRIx64 " mailbox=%" PRIu64 " event=begins", run->id, octet);
+		return true;
+	}
+	if (err->kind == ERROR_RETRY) {
+		log_info("sync", "pass=%016" PRIx64 " mailbox=%" PRIu64 " event=busy", run->id, octet);
+	}
+	return false;
+}
+
+void
+run_unlock(struct run *run, uint64_t octet)
+{
+	log_info("sync", "pass=%016" PRIx64 " mailbox=%" PRIu64 " event=ends", run->id, octet);
+	io_unlock(run->sync->locks, octet);
 }
 
 void

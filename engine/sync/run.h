@@ -94,6 +94,7 @@ struct run_box {
 };
 
 struct run {
+	uint64_t id; /* of the pass, for the log */
 	struct sync *sync;
 	struct remote_session *session;
 	const struct sync_pass *pass;
@@ -109,6 +110,8 @@ struct run {
 	size_t intent_count;
 
 	struct modseq snapshot; /* ours as of which changes here were gathered */
+	struct modseq gathered; /* the first one, as of which boxes were found to have changes or none */
+	bool tree_locked;
 
 	/* scanning */
 	bool fresh;                   /* there was no base at all when the pass began: nothing can have moved */
@@ -125,7 +128,12 @@ struct run {
 
 #define RUN_REMOTE BASE_REMOTE
 
+#define RUN_TREE 0 /* the octet of the tree in locks/mailboxes; a mailbox has that of its row */
+
 /* --- run.c --- */
+/* Takes a lock of locks/mailboxes (R1); ERROR_RETRY: somebody else has it. The log tells of both ends, from within the lock. */
+bool run_lock(struct run *run, uint64_t octet, int64_t timeout_ms, struct error *err) MUST_CHECK;
+void run_unlock(struct run *run, uint64_t octet);
 /* A line of the result's text: "INBOX: 3 messages are held: …". */
 void run_say(struct run *run, const char *format, ...) PRINTF_LIKE(2, 3);
 void run_progress(struct run *run, const char *phase);
@@ -160,10 +168,13 @@ char *run_intent_detail(struct run *run, const struct flags *flags);
 void run_intent_flags(const struct intent *intent, struct flags *out);
 
 /* --- mailboxes.c: the tree (R8) --- */
+/* Both under the tree's lock: what is listed before it may be gone by then. */
 bool mailboxes_check(struct run *run, struct error *err) MUST_CHECK;
 bool mailboxes_sync(struct run *run, struct error *err) MUST_CHECK;
 /* --- gather.c --- */
-bool gather_boxes(struct run *run, struct error *err) MUST_CHECK; /* fills run->boxes */
+bool gather_boxes(struct run *run, struct error *err) MUST_CHECK; /* fills run->boxes; under the tree's lock where there is a listing */
+/* Reads again what others may have changed before the boxes were locked: bases and intents (R1). */
+bool gather_again(struct run *run, struct error *err) MUST_CHECK;
 /* --- removals.c: mailboxes that end (R8) --- */
 /* Those that vanished there and have nothing left here; before push. */
 bool removals_here(struct run *run, struct error *err) MUST_CHECK;

@@ -60,7 +60,7 @@ sync_lock_boxes(struct run *run, bool second_round, struct error *err)
 		if (box->locked || !sync_box_is_wanted(box) || box->rebuilt_hold || (second_round && !box->busy)) {
 			continue;
 		}
-		if (io_lock(run->sync->locks, box->id.value, IO_LOCK_EXCLUSIVE, left_ms > 0 ? left_ms : 0, NULL, err)) {
+		if (run_lock(run, box->id.value, left_ms, err)) {
 			box->locked = true;
 			box->busy = false;
 			continue;
@@ -79,8 +79,37 @@ sync_unlock_boxes(struct run *run)
 {
 	for (size_t i = 0; i < run->box_count; i++) {
 		if (run->boxes[i].locked) {
-			io_unlock(run->sync->locks, run->boxes[i].id.value);
+			run_unlock(run, run->boxes[i].id.value);
+			run->boxes[i].locked = false;
 		}
+	}
+}
+
+/* Where another process has the tree for longer than we may wait, this pass is about what changed here. */
+static bool
+sync_lock_tree(struct run *run, bool *local_only, struct error *err)
+{
+	if (run_lock(run, RUN_TREE, run->pass->lock_timeout_ms, err)) {
+		run->tree_locked = true;
+		return true;
+	}
+	if (err->kind != ERROR_RETRY) {
+		return false;
+	}
+	error_clear(err);
+	run->result->deferred++;
+	run->result->again = true;
+	run_say(run, "the mailboxes of the server: deferred: another process is looking at them");
+	*local_only = true;
+	return true;
+}
+
+static void
+sync_unlock_tree(struct run *run)
+{
+	if (run->tree_locked) {
+		run_unlock(run, RUN_TREE);
+		run->tree_locked = false;
 	}
 }
 
@@ -179,6 +208,24 @@ sync_tell_boxes(struct run *run)
 static bool
 sync_read_tree_changed(struct run *run, struct store_txn *txn, void *context, struct error *err);
 
+/* Which mailboxes the pass is about, and their locks. The tree stays locked until they are had: between the listing and the gathering nobody
+ * makes, renames or removes one. */
+static bool
+sync_begin(struct run *run, bool *local_only, struct error *err)
+{
+	if (!*local_only && !sync_lock_tree(run, local_only, err)) {
+		return false;
+	}
+	if (run->tree_locked && (!removals_settle(run, err) || !mailboxes_check(run, err) || !mailboxes_sync(run, err))) {
+		return false;
+	}
+	if (!gather_boxes(run, err) || !holds_mark(run, err) || !holds_note_sizes(run, err) || !sync_lock_boxes(run, false, err)) {
+		return false;
+	}
+	sync_unlock_tree(run);
+	return gather_again(run, err);
+}
+
 static bool
 sync_run(struct run *run, bool *local_only, struct error *err)
 {
@@ -188,17 +235,11 @@ sync_run(struct run *run, bool *local_only, struct error *err)
 	if (*local_only && !run_read(run, sync_read_tree_changed, local_only, err)) {
 		return false;
 	}
-	if (!*local_only && (!removals_settle(run, err) || !mailboxes_check(run, err) || !mailboxes_sync(run, err))) {
-		return false;
-	}
-	if (!gather_boxes(run, err) || !holds_mark(run, err) || !holds_note_sizes(run, err) || !sync_lock_boxes(run, false, err)) {
+	if (!sync_begin(run, local_only, err) || !sync_work(run, err)) {
 		return false;
 	}
 	bool busy = false;
 
-	if (!sync_work(run, err)) {
-		return false;
-	}
 	for (size_t i = 0; i < run->box_count; i++) {
 		busy |= run->boxes[i].busy;
 	}
@@ -206,11 +247,10 @@ sync_run(struct run *run, bool *local_only, struct error *err)
 		/* The free ones are done and given back; the others share one wait. */
 		sync_unlock_boxes(run);
 		for (size_t i = 0; i < run->box_count; i++) {
-			run->boxes[i].locked = false;
 			run->boxes[i].wants_push &= run->boxes[i].busy;
 			run->boxes[i].wants_scan &= run->boxes[i].busy;
 		}
-		if (!sync_lock_boxes(run, true, err) || !sync_work(run, err)) {
+		if (!sync_lock_boxes(run, true, err) || !gather_again(run, err) || !sync_work(run, err)) {
 			return false;
 		}
 	}
@@ -313,6 +353,7 @@ sync_pass_run(struct sync *sync, struct remote_session *session, const struct sy
 		abort();
 	}
 	*result = (struct sync_result){0};
+	io_random(sync->io, &run.id, sizeof(run.id));
 	if (sync->locks == NULL && !io_lock_file_open(store_dir(sync->store), "locks/mailboxes", &sync->locks, err)) {
 		sync_run_finish(&run);
 		return false;
@@ -330,6 +371,7 @@ sync_pass_run(struct sync *sync, struct remote_session *session, const struct sy
 		sync->last_full_ms = now_ms;
 	}
 	sync_unlock_boxes(&run);
+	sync_unlock_tree(&run);
 	sync_run_finish(&run);
 	return ok;
 }
