@@ -166,7 +166,9 @@ bool
 base_mailbox_remove(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, struct error *err)
 {
 	return base_run(txn, "DELETE FROM base_message WHERE remote = ? AND mailbox = ?", remote, mailbox.value, err) &&
-	       base_run(txn, "DELETE FROM base_mailbox WHERE remote = ? AND mailbox = ?", remote, mailbox.value, err);
+	       base_run(txn, "DELETE FROM base_mailbox WHERE remote = ? AND mailbox = ?", remote, mailbox.value, err) &&
+	       base_run(txn, "DELETE FROM aside WHERE remote = ? AND mailbox = ? AND number = 0", remote, mailbox.value,
+		       err);
 }
 
 struct base_renaming {

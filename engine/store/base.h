@@ -41,7 +41,7 @@ bool base_mailbox_each(struct store_txn *txn, uint32_t remote,
 /* Inserts or replaces the row. */
 bool base_mailbox_put(struct store_txn *txn, uint32_t remote, const struct base_mailbox *base, struct error *err)
 	MUST_CHECK;
-/* Removes it with the base of its messages: what it held is new to the remote from then on. */
+/* Removes it with the base of its messages, and what failed of it as a whole: what it held is new to the remote from then on. */
 bool base_mailbox_remove(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, struct error *err)
 	MUST_CHECK;
 /* After a RENAME there: puts the new names at the head of those of the mailbox and all below it. Raw names end a level by the separator. */
