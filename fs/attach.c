@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,9 +26,9 @@ extern char **environ;
 static bool
 ask_fusermount(const char *dir, bool lazy, struct error *err)
 {
-	char program[] = "fusermount3", how[] = "-u", at_once[] = "-z", end[] = "--";
+	char program[] = "fusermount3", how[] = "-uq", at_once[] = "-uqz", end[] = "--";
 	char *directory = slice_dup(slice_of(dir));
-	char *arguments[] = {program, how, lazy ? at_once : end, lazy ? end : directory, lazy ? directory : NULL, NULL};
+	char *arguments[] = {program, lazy ? at_once : how, end, directory, NULL};
 	int status = 0, answer;
 	pid_t child;
 
@@ -188,8 +189,10 @@ take_word(const char *word, unsigned long *flags, struct buf *data)
 	buf_printf(data, ",%s", word);
 }
 
-bool
-attach_mount(const char *dir, const char *source, const struct mount_options *options, int *out_fd, struct error *err)
+/* As root, with mount(2). */
+static bool
+mount_ourselves(
+	const char *dir, const char *source, const struct mount_options *options, int *out_fd, struct error *err)
 {
 	SCOPED(buf_finish) struct buf data = BUF_INIT;
 	unsigned long flags = MS_NOSUID | MS_NODEV | (options->read_only ? MS_RDONLY : 0);
@@ -226,4 +229,121 @@ attach_mount(const char *dir, const char *source, const struct mount_options *op
 	}
 	*out_fd = fd;
 	return true;
+}
+
+/* --- where we are not root --- */
+
+#define DEVICE_VARIABLE "_FUSE_COMMFD" /* tells fusermount3 where to send the open /dev/fuse */
+
+/* Receives the descriptor that fusermount3 sends once it has mounted; -1 if it sends none. */
+static int
+receive_device(int socket)
+{
+	char octet;
+	struct iovec piece = {.iov_base = &octet, .iov_len = 1};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	struct msghdr message = {
+		.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	const struct cmsghdr *header;
+	ssize_t got;
+	int fd = -1;
+
+	do {
+		got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	} while (got < 0 && errno == EINTR);
+	header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+		header->cmsg_len == CMSG_LEN(sizeof(fd))) {
+		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+	}
+	return fd;
+}
+
+/* The environment and one variable more; to be freed, the last entry too. */
+static char **
+environment_with(const char *name, int value)
+{
+	SCOPED(buf_finish) struct buf variable = BUF_INIT;
+	size_t count = 0;
+	char **all;
+
+	while (environ[count] != NULL) {
+		count++;
+	}
+	all = calloc(count + 2, sizeof(*all));
+	if (all == NULL) {
+		abort();
+	}
+	memcpy(all, environ, count * sizeof(*all));
+	buf_printf(&variable, "%s=%d", name, value);
+	all[count] = buf_take(&variable);
+	return all;
+}
+
+static void
+free_environment(char **all)
+{
+	size_t last = 0;
+
+	while (all[last + 1] != NULL) {
+		last++;
+	}
+	free(all[last]);
+	free(all);
+}
+
+static bool
+run_fusermount(const char *dir, const char *words, int socket, struct error *err)
+{
+	char program[] = "fusermount3", option[] = "-o", end[] = "--";
+	char *directory = slice_dup(slice_of(dir)), *list = slice_dup(slice_of(words));
+	char *arguments[] = {program, option, list, end, directory, NULL};
+	char **environment = environment_with(DEVICE_VARIABLE, socket);
+	int answer, status = 0;
+	pid_t child;
+
+	answer = posix_spawnp(&child, program, NULL, NULL, arguments, environment);
+	free_environment(environment);
+	free(directory);
+	free(list);
+	if (answer != 0) {
+		return error_errno(err, answer, "running fusermount3, which mounts where we are not root");
+	}
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+	}
+	return (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+	       error_set(err, ERROR_REFUSED, "%s: fusermount3 could not mount it", dir);
+}
+
+static bool
+let_mount(const char *dir, const char *source, const struct mount_options *options, int *out_fd, struct error *err)
+{
+	SCOPED(buf_finish) struct buf words = BUF_INIT;
+	int ends[2];
+	bool done;
+
+	buf_printf(&words, "subtype=mailfs,fsname=%s%s%s", source, options->read_only ? ",ro" : "",
+		options->allow_other ? ",allow_other,default_permissions" : "");
+	for (size_t i = 0; i < options->fuse_word_count; i++) {
+		buf_printf(&words, ",%s", options->fuse_words[i]);
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
+		return error_errno(err, errno, "making a pair of sockets");
+	}
+	(void)fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+	done = run_fusermount(dir, words.data, ends[0], err);
+	(void)close(ends[0]);
+	if (done) {
+		*out_fd = receive_device(ends[1]);
+		done = *out_fd >= 0 || error_set(err, ERROR_REFUSED, "%s: fusermount3 gave no device", dir);
+	}
+	(void)close(ends[1]);
+	return done;
+}
+
+bool
+attach_mount(const char *dir, const char *source, const struct mount_options *options, int *out_fd, struct error *err)
+{
+	return geteuid() == 0 ? mount_ourselves(dir, source, options, out_fd, err)
+			      : let_mount(dir, source, options, out_fd, err);
 }

@@ -7,7 +7,7 @@
 
 /* Takes away a dead mount at `dir`, and makes sure that it is an empty directory. */
 bool attach_prepare(const char *dir, struct error *err) MUST_CHECK;
-/* As root: mounts `dir` with mount(2) and gives the open /dev/fuse. The mount is the user's for whom it is made (setuid=). */
+/* Mounts `dir`, as root with mount(2), else by fusermount3, and gives the open /dev/fuse. The mount is the user's for whom it is made (setuid=). */
 bool attach_mount(const char *dir, const char *source, const struct mount_options *options, int *out_fd,
 	struct error *err) MUST_CHECK;
 /* Finds the kernel's number of the connection behind a mount, without asking the mount anything; 0 if it cannot be told. */

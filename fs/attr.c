@@ -225,7 +225,7 @@ set_local(struct mount *mount, struct node node, const struct stat *wanted, int 
 					 : (int64_t)wanted->st_mtim.tv_sec * NS_PER_S + wanted->st_mtim.tv_nsec;
 	}
 	local.ctime_ns = attr_now_ns();
-	return edit_local_update(account, &local, err);
+	return plain_update(mount, node.account, &local, err);
 }
 
 /* Sets the time of what is no open file. */

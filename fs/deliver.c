@@ -27,6 +27,7 @@ deliver_open(struct mount *mount, struct file *file, struct node dir, struct sli
 	file->writer = writer;
 	file->state = FILE_WRITER;
 	file->written = file->odd = true;
+	file->dirty = flush.kind != ERROR_NONE;
 	file_take_name(mount, file, dir, name);
 	return true;
 }

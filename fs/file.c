@@ -213,19 +213,19 @@ make_writable_locked(struct file *file, bool truncate, struct error *err)
 }
 
 static void
-note_write_locked(struct file *file)
+note_write_locked(struct mount *mount, struct file *file)
 {
 	struct error ignored = ERROR_INIT;
 
 	if (file->state == FILE_LOCAL && !file->written && !file->unlinked) {
-		(void)!plain_record(file, false, &ignored); /* it does not rest any more */
+		(void)!plain_record(mount, file, false, &ignored); /* it does not rest any more */
 	}
 	file->written = file->dirty = true;
 	file->mtime_ns = file->ctime_ns = attr_now_ns();
 }
 
 bool
-file_write(struct file *file, struct slice data, uint64_t offset, struct error *err)
+file_write(struct mount *mount, struct file *file, struct slice data, uint64_t offset, struct error *err)
 {
 	bool done;
 
@@ -236,7 +236,7 @@ file_write(struct file *file, struct slice data, uint64_t offset, struct error *
 						 : edit_writer_pwrite(file->writer, data, offset, err);
 		file->odd = file->odd || memchr(data.data, '\r', data.length) != NULL ||
 			    (offset == 0 && slice_has_prefix(data, SLICE_LITERAL("From ")));
-		note_write_locked(file);
+		note_write_locked(mount, file);
 	}
 	mutex_unlock(&file->lock);
 	return done;
@@ -257,7 +257,7 @@ file_flush(struct file *file, bool killed, struct error *err)
 }
 
 bool
-file_sync(struct file *file, struct error *err)
+file_sync(struct mount *mount, struct file *file, struct error *err)
 {
 	bool done = true;
 
@@ -267,7 +267,7 @@ file_sync(struct file *file, struct error *err)
 	mutex_lock(&file->lock);
 	if (file->state == FILE_LOCAL) {
 		done = fsync(file->fd) == 0 || error_errno(err, errno, "making a local file durable");
-		done = done && (file->unlinked || plain_record(file, false, err));
+		done = done && (file->unlinked || plain_record(mount, file, false, err));
 	}
 	mutex_unlock(&file->lock);
 	return done;
@@ -330,7 +330,7 @@ settle_local_locked(struct mount *mount, struct file *file)
 	if (!file->written || file->unlinked) {
 		return;
 	}
-	if (!plain_record(file, true, &err)) {
+	if (!plain_record(mount, file, true, &err)) {
 		log_warn("mount", "event=local-close error=\"%s\"", err.text);
 		return;
 	}
@@ -426,8 +426,18 @@ file_attr(struct mount *mount, struct file *file, struct entry *out)
 
 /* --- changes by name or inode --- */
 
+bool
+file_attr_if_open(struct mount *mount, struct entry *entry)
+{
+	struct file *file = file_hold(mount, entry->inode);
+	bool told = file != NULL && file_attr(mount, file, entry);
+
+	file_drop(mount, &file);
+	return told;
+}
+
 static bool
-truncate_locked(struct file *file, uint64_t size, struct error *err)
+truncate_locked(struct mount *mount, struct file *file, uint64_t size, struct error *err)
 {
 	bool done;
 
@@ -443,17 +453,17 @@ truncate_locked(struct file *file, uint64_t size, struct error *err)
 	if (size == 0 && !file->written && file->state == FILE_WRITER && !file->replaces) {
 		return done; /* new and still empty */
 	}
-	note_write_locked(file);
+	note_write_locked(mount, file);
 	return done;
 }
 
 bool
-file_truncate_open(struct file *file, uint64_t size, struct error *err)
+file_truncate_open(struct mount *mount, struct file *file, uint64_t size, struct error *err)
 {
 	bool done;
 
 	mutex_lock(&file->lock);
-	done = truncate_locked(file, size, err);
+	done = truncate_locked(mount, file, size, err);
 	mutex_unlock(&file->lock);
 	return done;
 }
@@ -493,7 +503,7 @@ file_truncate(struct mount *mount, uint64_t inode, uint64_t size, struct error *
 	if (!file_resolve(mount, inode, &node) || !file_open(mount, node, true, &file, err)) {
 		return err->kind != ERROR_NONE ? false : error_errno(err, ESTALE, "no such inode");
 	}
-	done = file_truncate_open(file, size, err);
+	done = file_truncate_open(mount, file, size, err);
 	if (is_alone(mount, file)) { /* nobody has it open: the bytes are complete now */
 		done = done && file_flush(file, false, err);
 		if (!done) {

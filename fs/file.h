@@ -53,12 +53,13 @@ bool file_create(struct mount *mount, struct node dir, struct slice name, struct
 bool file_open(struct mount *mount, struct node node, bool writes, struct file **out, struct error *err) MUST_CHECK;
 bool file_read(struct file *file, void *out, size_t size, uint64_t offset, size_t *out_got, struct error *err)
 	MUST_CHECK;
-bool file_write(struct file *file, struct slice data, uint64_t offset, struct error *err) MUST_CHECK;
+bool file_write(struct mount *mount, struct file *file, struct slice data, uint64_t offset, struct error *err)
+	MUST_CHECK;
 /* What is there is durable when it returns. `killed`: see edit_writer_flush. */
 bool file_flush(struct file *file, bool killed, struct error *err) MUST_CHECK;
 /* The same, and of a local file too. */
-bool file_sync(struct file *file, struct error *err) MUST_CHECK;
-bool file_truncate_open(struct file *file, uint64_t size, struct error *err) MUST_CHECK;
+bool file_sync(struct mount *mount, struct file *file, struct error *err) MUST_CHECK;
+bool file_truncate_open(struct mount *mount, struct file *file, uint64_t size, struct error *err) MUST_CHECK;
 /* A handle on it ends; with the last one that writes it becomes what it becomes. */
 void file_close(struct mount *mount, struct file **file, bool writes);
 /* Finds what is open for writing under an inode and holds it; NULL if nothing is. */
@@ -71,6 +72,8 @@ void file_drop(struct mount *mount, struct file **file);
 size_t file_list_new(struct mount *mount, struct node dir, uint32_t after, uint64_t **out_inodes);
 /* Makes `name` in `dir` its own, which nobody else tells. The caller has its lock. */
 void file_take_name(struct mount *mount, struct file *file, struct node dir, struct slice name);
+/* Tells whether something is open for writing under an inode. */
+bool file_is_open(struct mount *mount, uint64_t inode);
 /* Tells whether a handle may write to it. */
 bool file_has_writers(struct mount *mount, const struct file *file);
 /* The name of a file, to be freed; NULL if it has none any more. */
@@ -89,6 +92,8 @@ bool file_pages_hold(struct mount *mount, uint64_t inode);
 bool file_is_closing(struct file *file);
 /* What stat shows of a file; false when it is not for the file to say (FILE_MESSAGE, FILE_NOTHING). */
 bool file_attr(struct mount *mount, struct file *file, struct entry *out);
+/* Puts what an open file knows into an entry that a name gave; false if nothing is open under its inode that knows more. */
+bool file_attr_if_open(struct mount *mount, struct entry *entry);
 /* Sets the size of a file by its inode, open or not. */
 bool file_truncate(struct mount *mount, uint64_t inode, uint64_t size, struct error *err) MUST_CHECK;
 /* Sets its time; false with ERROR_GONE when nothing is open under that inode. */

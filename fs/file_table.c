@@ -282,3 +282,14 @@ file_join(struct mount *mount, uint64_t inode, bool writes)
 	mutex_unlock(&mount->lock);
 	return file;
 }
+
+bool
+file_is_open(struct mount *mount, uint64_t inode)
+{
+	bool open;
+
+	mutex_lock(&mount->lock);
+	open = file_find_locked(mount, inode) != NULL;
+	mutex_unlock(&mount->lock);
+	return open;
+}

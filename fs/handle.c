@@ -322,7 +322,7 @@ open_file(struct mount *mount, const struct opening *opening, struct handle **ou
 	if (!file_open(mount, opening->node, writes, &file, err)) {
 		return false;
 	}
-	if ((opening->info.flags & O_TRUNC) != 0 && !file_truncate_open(file, 0, err)) {
+	if ((opening->info.flags & O_TRUNC) != 0 && !file_truncate_open(mount, file, 0, err)) {
 		file_close(mount, &file, writes);
 		return false;
 	}
@@ -671,7 +671,7 @@ handle_answer_write(struct mount *mount, fuse_req_t req, struct slice data, off_
 
 	if (handle->kind != HANDLE_FILE || !handle->writes) {
 		reply_errno(req, EBADF);
-	} else if (!file_write(handle->file, data, (uint64_t)offset, &err)) {
+	} else if (!file_write(mount, handle->file, data, (uint64_t)offset, &err)) {
 		reply_error(req, &err);
 	} else {
 		reply_written(req, data.length);
@@ -734,7 +734,7 @@ handle_answer_sync(struct mount *mount, fuse_req_t req, uint64_t inode, struct f
 	bool done = true;
 
 	if (handle != NULL && handle->kind == HANDLE_FILE) {
-		done = file_sync(handle->file, &err);
+		done = file_sync(mount, handle->file, &err);
 	}
 	if (done && file_resolve(mount, inode, &node) && node.kind != NODE_ACCOUNTS) {
 		done = edit_sync(mount_account(mount, node.account), &err);

@@ -141,45 +141,23 @@ all_pull(const struct engine *engine)
 }
 
 static bool
-new_session(struct mount *mount, const char *source, struct error *err)
-{
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	SCOPED(buf_finish) struct buf option = BUF_INIT;
-
-	(void)fuse_opt_add_arg(&args, "mailfs");
-	if (mount->device_fd < 0) { /* what attach_mount does itself */
-		buf_printf(&option, "-osubtype=mailfs,fsname=%s%s%s", source, mount->options.read_only ? ",ro" : "",
-			mount->options.allow_other ? ",allow_other,default_permissions" : "");
-		(void)fuse_opt_add_arg(&args, option.data);
-		for (size_t i = 0; i < mount->options.fuse_word_count; i++) {
-			buf_clear(&option);
-			buf_printf(&option, "-o%s", mount->options.fuse_words[i]);
-			(void)fuse_opt_add_arg(&args, option.data);
-		}
-	}
-	mount->session = fuse_session_new(&args, operations_get(), operations_size(), mount);
-	fuse_opt_free_args(&args);
-	return mount->session != NULL || error_set(err, ERROR_CONFIG, "libfuse does not take an option of -o");
-}
-
-static bool
 attach(struct mount *mount, const char *source, struct error *err)
 {
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	char device[32];
 
-	if (geteuid() == 0 && !attach_mount(mount->dir, source, &mount->options, &mount->device_fd, err)) {
+	if (!attach_mount(mount->dir, source, &mount->options, &mount->device_fd, err)) {
 		return false;
-	}
-	mount->attached = mount->device_fd >= 0;
-	if (!new_session(mount, source, err)) {
-		return false;
-	}
-	(void)snprintf(device, sizeof(device), "/dev/fd/%d", mount->device_fd);
-	if (fuse_session_mount(mount->session, mount->attached ? device : mount->dir) != 0) {
-		return error_set(err, ERROR_REFUSED, "%s could not be mounted", mount->dir);
 	}
 	mount->attached = true;
 	mount->connection = attach_connection(mount->dir);
+	(void)fuse_opt_add_arg(&args, "mailfs");
+	mount->session = fuse_session_new(&args, operations_get(), operations_size(), mount);
+	fuse_opt_free_args(&args);
+	(void)snprintf(device, sizeof(device), "/dev/fd/%d", mount->device_fd);
+	if (mount->session == NULL || fuse_session_mount(mount->session, device) != 0) {
+		return error_set(err, ERROR_SYSTEM, "libfuse does not take the mount");
+	}
 	return true;
 }
 

@@ -30,7 +30,7 @@ struct mount {
 	struct mount_options options;
 	char *dir;
 	struct fuse_session *session;
-	int device_fd; /* /dev/fuse where mount(2) was ours, else -1 */
+	int device_fd; /* /dev/fuse */
 	bool attached;
 	unsigned connection; /* the kernel's number of it, 0: not known */
 	int wakeup;          /* eventfd: a signal came, or a thread ended */

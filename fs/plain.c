@@ -9,12 +9,13 @@
 #include "fs/file.h"
 #include "fs/mount_internal.h"
 #include "fs/name.h"
+#include "fs/notify.h"
+#include "fs/view_control.h"
 
 bool
 plain_lookup(struct mount *mount, struct node dir, struct slice name, struct entry *out, struct error *err)
 {
 	SCOPED(edit_local_finish) struct edit_local local = {0};
-	struct file *file;
 	int kind;
 	uint64_t parent;
 
@@ -25,44 +26,82 @@ plain_lookup(struct mount *mount, struct node dir, struct slice name, struct ent
 		return false;
 	}
 	attr_of_local(mount, dir.account, &local, out);
-	file = file_hold(mount, out->inode);
-	if (file != NULL) { /* open: it knows better how large it is */
-		(void)file_attr(mount, file, out);
-		file_drop(mount, &file);
+	if (file_attr_if_open(mount, out)) {
+		return true;
 	}
+	/* One that was closed just now has recorded its size since the row was read. */
+	edit_local_finish(&local);
+	if (!edit_local_load(mount_account(mount, dir.account), (struct number){out->node.number}, &local, err)) {
+		return false;
+	}
+	attr_of_local(mount, dir.account, &local, out);
 	return true;
 }
 
-struct listing {
+#define PAGE_NAMES 256
+
+/* Names are collected, and put when the engine is done: of one that is open its file knows the size. */
+struct page {
 	struct mount *mount;
-	struct node dir;
-	struct dir_sink *sink;
-	bool without_dots;
+	uint8_t octet;
+	size_t count;
+	struct entry entries[PAGE_NAMES];
+	char *names[PAGE_NAMES];
 };
 
 static bool
-list_one(void *context, const struct edit_local *local)
+collect(void *context, const struct edit_local *local)
 {
-	struct listing *listing = context;
-	struct entry entry;
+	struct page *page = context;
 
-	if (listing->without_dots && local->name[0] == '.') {
-		return true;
+	attr_of_local(page->mount, page->octet, local, &page->entries[page->count]);
+	page->names[page->count++] = slice_dup(slice_of(local->name));
+	return page->count < PAGE_NAMES;
+}
+
+static void
+put_page(struct page *page, bool without_dots, struct dir_sink *sink)
+{
+	for (size_t i = 0; i < page->count; i++) {
+		struct entry *entry = &page->entries[i];
+
+		if (!sink->full && (!without_dots || page->names[i][0] != '.')) {
+			(void)file_attr_if_open(page->mount, entry);
+			(void)dir_put(sink, page->names[i], entry, dir_cookie(DIR_LOCAL, entry->node.number));
+		}
+		free(page->names[i]);
 	}
-	attr_of_local(listing->mount, listing->dir.account, local, &entry);
-	return dir_put(listing->sink, local->name, &entry, dir_cookie(DIR_LOCAL, (uint32_t)local->id.value));
 }
 
 bool
 plain_list(struct mount *mount, struct node dir, uint32_t after, bool without_dots, struct dir_sink *sink,
 	struct error *err)
 {
-	struct listing listing = {mount, dir, sink, without_dots};
+	struct page *page;
+	bool done = true, more = true;
 	int kind;
 	uint64_t parent;
 
-	return sink->full || !dir_local_place(mount, dir, &kind, &parent) ||
-	       edit_local_each(mount_account(mount, dir.account), kind, parent, after, list_one, &listing, err);
+	if (!dir_local_place(mount, dir, &kind, &parent)) {
+		return true;
+	}
+	page = malloc(sizeof(*page));
+	if (page == NULL) {
+		abort();
+	}
+	while (done && more && !sink->full) {
+		page->mount = mount;
+		page->octet = dir.account;
+		page->count = 0;
+		done = edit_local_each(mount_account(mount, dir.account), kind, parent, after, collect, page, err);
+		more = page->count == PAGE_NAMES;
+		if (page->count > 0) {
+			after = page->entries[page->count - 1].node.number;
+		}
+		put_page(page, without_dots, sink);
+	}
+	free(page);
+	return done;
 }
 
 /* The names of views, which stand in the account's directory. */
@@ -125,7 +164,33 @@ may_be_mail(const struct edit_local *local)
 }
 
 bool
-plain_record(struct file *file, bool closed, struct error *err)
+plain_update(struct mount *mount, uint8_t octet, const struct edit_local *local, struct error *err)
+{
+	static const enum node_kind kinds[] = {
+		[PLAIN_IN_MAILBOX] = NODE_MAILBOX,
+		[PLAIN_IN_DIRECTORY] = NODE_LOCAL,
+		[PLAIN_IN_SCRATCH] = NODE_CONTROL,
+		[PLAIN_IN_ROOT] = NODE_MAILBOX,
+	};
+	struct node dir = {.account = octet, .number = (uint32_t)local->parent};
+	struct notify_own own = {
+		.name = slice_of(local->name), .number = local->id.value, .live = true, .dir_known = true};
+	struct notify_ticket *ticket;
+	bool done;
+
+	dir.kind = kinds[local->parent_kind];
+	if (local->parent_kind == PLAIN_IN_SCRATCH) {
+		dir.number = CONTROL_SCRATCH;
+	}
+	own.dir_inode = mount_inode(mount, dir);
+	ticket = notify_own_begin(mount->notify, octet, &own, 1);
+	done = edit_local_update(mount_account(mount, octet), local, err);
+	notify_own_end(mount->notify, octet, ticket, done, 0);
+	return done;
+}
+
+bool
+plain_record(struct mount *mount, struct file *file, bool closed, struct error *err)
 {
 	SCOPED(edit_local_finish) struct edit_local local = {0};
 	struct stat st;
@@ -140,7 +205,7 @@ plain_record(struct file *file, bool closed, struct error *err)
 	local.mtime_ns = file->mtime_ns;
 	local.ctime_ns = file->ctime_ns;
 	local.closed_ns = closed && may_be_mail(&local) ? attr_now_ns() : 0;
-	return edit_local_update(file->account, &local, err);
+	return plain_update(mount, file->octet, &local, err);
 }
 
 /* A new name or place may make it one whose rest is over some day, or take that from it. */
@@ -161,7 +226,7 @@ judge_again(struct mount *mount, struct node node, struct error *err)
 		return true;
 	}
 	local.closed_ns = rests ? attr_now_ns() : 0;
-	return edit_local_update(account, &local, err);
+	return plain_update(mount, node.account, &local, err);
 }
 
 bool

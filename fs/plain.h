@@ -26,6 +26,8 @@ void plain_answer_readlink(struct mount *mount, fuse_req_t req, uint64_t inode);
 /* Writes what is known of an open local file into its row; `closed`: by who wrote it, so that it rests now if it may become a message (the engine
  * makes one of it then). The caller has its lock. */
 struct file;
-bool plain_record(struct file *file, bool closed, struct error *err) MUST_CHECK;
+bool plain_record(struct mount *mount, struct file *file, bool closed, struct error *err) MUST_CHECK;
+/* Writes a row back (edit_local_update): its name is what it was, so the kernel need not hear of it. */
+bool plain_update(struct mount *mount, uint8_t octet, const struct edit_local *local, struct error *err) MUST_CHECK;
 
 #endif

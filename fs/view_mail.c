@@ -38,6 +38,7 @@ lookup_message(struct mount *mount, struct node dir, struct slice name, struct e
 		return error_set(err, ERROR_GONE, "a number beyond what an inode holds");
 	}
 	attr_of_message(mount, dir.account, &message, out);
+	(void)file_attr_if_open(mount, out); /* who writes it in place sees what it wrote */
 	return true;
 }
 
@@ -221,7 +222,8 @@ struct messages {
 	struct node dir;
 	struct dir_sink *sink;
 	struct buf name;
-	bool some_new; /* files are being handed over: the name of one may be a message's by now */
+	bool some_open; /* files are being written */
+	bool some_new;  /* files are being handed over: the name of one may be a message's by now */
 };
 
 static bool
@@ -237,6 +239,9 @@ list_message(void *context, const struct view_message *message)
 		return true; /* it was listed as new */
 	}
 	attr_of_message(messages->mount, messages->dir.account, message, &entry);
+	if (messages->some_open && file_is_open(messages->mount, entry.inode)) {
+		entry.inode = 0; /* READDIRPLUS would tell the size that it had before */
+	}
 	buf_clear(&messages->name);
 	buf_append(&messages->name, message->name);
 	return dir_put(messages->sink, messages->name.data, &entry, dir_cookie(DIR_MESSAGE, message->uid));
@@ -253,6 +258,7 @@ list_messages(struct mount *mount, struct node dir, uint32_t after, struct dir_s
 	}
 	mutex_lock(&mount->lock);
 	messages.some_new = mount->named_file_count > 0;
+	messages.some_open = mount->files.count > 0;
 	mutex_unlock(&mount->lock);
 	done = view_list(mount_account(mount, dir.account), (struct mailbox_id){dir.number}, after, list_message,
 		&messages, err);
