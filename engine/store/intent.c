@@ -127,6 +127,22 @@ intent_each(struct store_txn *txn, uint32_t remote,
 	return row == DB_DONE;
 }
 
+bool
+intent_exists(struct store_txn *txn, uint32_t remote, struct number number, bool *out, struct error *err)
+{
+	SCOPED(db_end) struct db_statement *rows = NULL;
+	enum db_row row;
+
+	if (!store_prepare(txn, "SELECT 1 FROM intent WHERE number = ? AND remote = ?", &rows, err)) {
+		return false;
+	}
+	db_bind_u64(rows, 1, number.value);
+	db_bind_u64(rows, 2, remote);
+	row = db_step(rows, err);
+	*out = row == DB_ROW;
+	return row != DB_FAILED;
+}
+
 /* --- set aside --- */
 
 void

@@ -46,6 +46,9 @@ bool intent_each(struct store_txn *txn, uint32_t remote,
 	bool (*each)(void *context, const struct intent *intent, struct error *err), void *context, struct error *err)
 	MUST_CHECK;
 
+/* Whether there is one of this message. */
+bool intent_exists(struct store_txn *txn, uint32_t remote, struct number number, bool *out, struct error *err) MUST_CHECK;
+
 /* --- set aside (R13) --- */
 struct aside {
 	struct number number; /* 0: the mailbox as a whole */

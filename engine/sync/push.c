@@ -99,15 +99,20 @@ push_place(struct run *run, struct mailbox_id id)
 	return box->base.read_only ? PLAN_CLOSED : PLAN_READY;
 }
 
+/* One that this pass knows of, or one that another process made since. */
 static bool
-push_has_intent(const struct run *run, struct number number)
+push_has_intent(const struct push *push, struct number number, bool *out, struct error *err)
 {
+	const struct run *run = push->run;
+
 	for (size_t i = 0; i < run->intent_count; i++) {
 		if (run->intents[i].number.value == number.value) {
+			*out = true;
 			return true;
 		}
 	}
-	return false;
+	*out = false;
+	return run->pass->dry_run || intent_exists(push->txn, RUN_REMOTE, number, out, err);
 }
 
 /* The replaced message's tombstone passes only when its successor is there (R14). */
@@ -244,7 +249,13 @@ push_change(void *context, const struct base_change *change, struct error *err)
 	if (push_contains(push->aside, push->aside_count, message->number)) {
 		return true;
 	}
-	if (push_has_intent(push->run, message->number)) {
+	bool intended;
+
+	if (!push_has_intent(push, message->number, &intended, err)) {
+		return false;
+	}
+	if (intended) {
+		push->run->result->again = true;
 		push_later(push, change);
 		return true;
 	}

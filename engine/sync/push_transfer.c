@@ -7,7 +7,7 @@
 
 struct push_group {
 	struct push *push;
-	const struct plan_transfer *transfers;
+	struct plan_transfer *transfers;
 	size_t count;
 	struct run_box *from, *to; /* from NULL: uploads */
 	bool move;
@@ -44,11 +44,91 @@ push_sent_flags(const struct push_group *group, size_t i)
 	return group->from == NULL ? &group->appends[i].flags : group->move ? &item->base.flags : &item->source.flags;
 }
 
+/* Whether a message is as the plan saw it. The mount may have moved it since into a mailbox that another process syncs, and has sent it from there. */
+static bool
+push_stands(struct store_txn *txn, const struct push_item *item, bool *out, struct error *err)
+{
+	struct base_message base;
+	struct message message;
+	bool intended;
+
+	if (!intent_exists(txn, RUN_REMOTE, item->number, &intended, err)) {
+		return false;
+	}
+	*out = false;
+	if (!message_load(txn, item->number, &message, err)) {
+		return err->kind == ERROR_GONE;
+	}
+	bool stays = message.expunged_s == 0 && message.mailbox.value == item->mailbox.value;
+
+	message_finish(&message);
+	if (base_message_load(txn, RUN_REMOTE, item->number, &base, err)) {
+		stays &= item->has_base && base.mailbox.value == item->base.mailbox.value && base.uid.uid == item->base.uid.uid &&
+			 base.uid.uidvalidity == item->base.uid.uidvalidity;
+		base_message_finish(&base);
+	} else if (err->kind == ERROR_GONE) {
+		stays &= !item->has_base;
+	} else {
+		return false;
+	}
+	*out = stays && !intended;
+	return true;
+}
+
+static void
+push_swap(struct push_group *group, size_t a, size_t b)
+{
+	struct plan_transfer transfer = group->transfers[a];
+
+	group->transfers[a] = group->transfers[b];
+	group->transfers[b] = transfer;
+	if (group->appends != NULL) {
+		struct remote_append append = group->appends[a];
+
+		group->appends[a] = group->appends[b];
+		group->appends[b] = append;
+	} else {
+		struct remote_copy copy = group->copies[a];
+
+		group->copies[a] = group->copies[b];
+		group->copies[b] = copy;
+	}
+}
+
+/* Keeps of the group what still is as the plan saw it, in order; the rest waits for the next pass. */
+static bool
+push_keep_standing(struct run *run, struct store_txn *txn, struct push_group *group, struct error *err)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < group->count; i++) {
+		bool stands;
+
+		if (!push_stands(txn, push_group_item(group, i), &stands, err)) {
+			return false;
+		}
+		error_clear(err);
+		if (!stands) {
+			run->result->again = group->to->push_incomplete = true;
+			if (group->from != NULL) {
+				group->from->push_incomplete = true;
+			}
+			continue;
+		}
+		push_swap(group, kept++, i);
+	}
+	group->count = kept;
+	return true;
+}
+
 static bool
 push_write_intents(struct run *run, struct store_txn *txn, void *context, struct error *err)
 {
 	struct push_group *group = context;
 
+	if (!push_keep_standing(run, txn, group, err)) {
+		return false;
+	}
 	for (size_t i = 0; i < group->count; i++) {
 		const struct push_item *item = push_group_item(group, i);
 		struct intent *intent = &group->intents[i];
@@ -261,13 +341,14 @@ push_append_group(struct push_group *group, struct error *err)
 	struct run *run = group->push->run;
 	struct remote_target target = run_target(group->to);
 	struct error failure = ERROR_INIT;
+	size_t count = group->count;
 
 	group->appends = arena_alloc(&run->arena, group->count * sizeof(*group->appends));
 	group->intents = arena_alloc(&run->arena, group->count * sizeof(*group->intents));
 	group->uidnext = push_uidnext(group->to);
 	bool ok = run_read(run, push_read_bodies, group, err) && run_write(run, push_write_intents, group, STORE_DURABLE, err);
 
-	if (ok) {
+	if (ok && group->count > 0) {
 		bool sent = run->session->ops->append(run->session, &target, group->appends, group->count, &failure);
 
 		ok = run_write(run, push_settle_appends, group, STORE_LAZY, err);
@@ -278,11 +359,11 @@ push_append_group(struct push_group *group, struct error *err)
 			ok = push_identify(group, err) || push_survives(group->push, group->to, NULL, err);
 		}
 	}
-	for (size_t i = 0; i < group->count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		spool_close(&group->appends[i].body);
 		flags_finish(&group->appends[i].flags);
 	}
-	run->progress_done += group->count;
+	run->progress_done += count;
 	run_progress(run, "sending");
 	return ok;
 }
@@ -401,6 +482,9 @@ push_copy_group(struct push_group *group, struct error *err)
 	if (!run_write(run, push_write_intents, group, STORE_DURABLE, err)) {
 		return false;
 	}
+	if (group->count == 0) {
+		return true;
+	}
 	bool sent = run->session->ops->copy(run->session, &from, &to, group->move, group->copies, group->count, &marked, &failure);
 
 	group->left_behind = group->move && (marked || !sent);
@@ -470,7 +554,7 @@ push_read_sizes(struct run *run, struct store_txn *txn, void *context, struct er
 }
 
 static bool
-push_transfer_group(struct push *push, const struct plan_transfer *transfers, size_t count, bool move, const uint64_t *sizes, struct error *err)
+push_transfer_group(struct push *push, struct plan_transfer *transfers, size_t count, bool move, const uint64_t *sizes, struct error *err)
 {
 	struct push_group group = {
 		.push = push,
@@ -479,14 +563,15 @@ push_transfer_group(struct push *push, const struct plan_transfer *transfers, si
 		.move = move,
 	};
 
-	for (size_t done = 0; done < count; done += group.count) {
+	for (size_t done = 0, length; done < count; done += length) {
 		if (group.to->failed || (group.from != NULL && group.from->failed)) {
 			group.to->push_incomplete = true;
 			return true;
 		}
 		group.transfers = &transfers[done];
-		group.count = group.from == NULL ? push_append_run(push, group.transfers, count - done, sizes)
-						 : push_copy_run(group.transfers, count - done);
+		length = group.from == NULL ? push_append_run(push, group.transfers, count - done, sizes)
+					    : push_copy_run(group.transfers, count - done);
+		group.count = length;
 		if (!(group.from == NULL ? push_append_group(&group, err) : push_copy_group(&group, err))) {
 			return false;
 		}
