@@ -157,6 +157,43 @@ short_of(InternetAddressList *list)
 	return line;
 }
 
+/* Appends one address as GMime prints it, but with the domain as it is written: turning international names into their ASCII form costs more
+ * than all the rest. */
+static void
+print_address(InternetAddress *address, struct buf *out)
+{
+	const char *name = internet_address_get_name(address), *mailbox;
+	char *text;
+
+	if (!INTERNET_ADDRESS_IS_MAILBOX(address)) {
+		text = internet_address_to_string(address, NULL, FALSE);
+		buf_append_text(out, text);
+		g_free(text);
+		return;
+	}
+	mailbox = internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address));
+	if (name == NULL || name[0] == '\0') {
+		buf_append_text(out, mailbox != NULL ? mailbox : "");
+		return;
+	}
+	text = g_mime_utils_quote_string(name);
+	buf_printf(out, "%s <%s>", text, mailbox != NULL ? mailbox : "");
+	g_free(text);
+}
+
+static char *
+print_addresses(InternetAddressList *list)
+{
+	SCOPED(buf_finish) struct buf out = BUF_INIT;
+	int count = internet_address_list_length(list);
+
+	for (int i = 0; i < count && out.length <= DECODED_RAW_MAX; i++) {
+		buf_append_text(&out, i > 0 ? ", " : "");
+		print_address(internet_address_list_get_address(list, i), &out);
+	}
+	return make_line(buf_slice(&out));
+}
+
 /* Reads addresses by GMime: false where there is none. */
 static bool
 parse_addresses(const char *value, char **out_text, char **out_short)
@@ -168,7 +205,7 @@ parse_addresses(const char *value, char **out_text, char **out_short)
 	list = internet_address_list_parse(options, value);
 	any = list != NULL && internet_address_list_length(list) > 0;
 	if (any) {
-		*out_text = make_line_and_free(internet_address_list_to_string(list, NULL, FALSE));
+		*out_text = print_addresses(list);
 		*out_short = short_of(list);
 	}
 	if (list != NULL) {

@@ -108,6 +108,18 @@ encoded_recipients_are_decoded_whole(void **state)
 }
 
 static void
+decoded_names_are_quoted_where_they_must_be_and_domains_stay_as_written(void **state)
+{
+	SCOPED(envelope_finish) struct envelope envelope = {0};
+
+	assert_true(envelope_read(SLICE_LITERAL("To: =?utf-8?Q?Ruiz=2C_Ana?= <a@x>, b@y, J\xc3\xbcrgen <j@b\xc3\xbc"
+						"cher.example>, <c@z>\r\n\r\n"),
+		&envelope));
+	assert_string_equal(envelope.to, "\"Ruiz, Ana\" <a@x>, b@y, J\xc3\xbcrgen <j@b\xc3\xbc"
+					 "cher.example>, c@z");
+}
+
+static void
 a_header_without_our_fields_gives_empty_texts(void **state)
 {
 	SCOPED(envelope_finish) struct envelope envelope = {0};
@@ -216,6 +228,7 @@ main(void)
 		cmocka_unit_test(subjects_are_decoded_to_one_line),
 		cmocka_unit_test(the_other_fields_are_there_as_written),
 		cmocka_unit_test(encoded_recipients_are_decoded_whole),
+		cmocka_unit_test(decoded_names_are_quoted_where_they_must_be_and_domains_stay_as_written),
 		cmocka_unit_test(a_header_without_our_fields_gives_empty_texts),
 		cmocka_unit_test(an_octet_nul_ends_no_text),
 		cmocka_unit_test(random_headers_give_bounded_safe_texts),
