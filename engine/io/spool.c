@@ -127,6 +127,14 @@ resize_memory(struct spool *spool, size_t size)
 	}
 }
 
+void
+spool_expect(struct spool *spool, uint64_t size)
+{
+	if (spool->fd < 0 && size <= SPOOL_MEMORY_MAX && size > spool->memory.length) {
+		buf_reserve(&spool->memory, (size_t)size - spool->memory.length);
+	}
+}
+
 bool
 spool_append(struct spool *spool, struct slice data, struct error *err)
 {
@@ -148,7 +156,9 @@ spool_pwrite(struct spool *spool, struct slice data, uint64_t offset, struct err
 	if (spool->fd < 0 && end > SPOOL_MEMORY_MAX && !move_to_file(spool, err)) {
 		return false;
 	}
-	if (spool->fd < 0) {
+	if (spool->fd < 0 && offset == spool->size) {
+		buf_append(&spool->memory, data);
+	} else if (spool->fd < 0) {
 		if (end > spool->size) {
 			resize_memory(spool, (size_t)end);
 		}

@@ -12,6 +12,8 @@ struct spool;
 struct spool *spool_create(struct io_dir *dir /* where files go, e.g. the store's */);
 /* Frees it and removes its file. */
 void spool_close(struct spool **spool);
+/* So much is about to be written: a hint, that memory need not grow by steps. */
+void spool_expect(struct spool *spool, uint64_t size);
 bool spool_append(struct spool *spool, struct slice data, struct error *err) MUST_CHECK;
 bool spool_pwrite(struct spool *spool, struct slice data, uint64_t offset, struct error *err)
 	MUST_CHECK; /* a gap reads as NULs */

@@ -217,6 +217,7 @@ hear_body(void *context, const struct imap_event *event, struct error *err)
 	if (event->offset == 0) {
 		spool_close(&fetcher->body);
 		fetcher->body = spool_create(fetcher->session->remote->spool_dir);
+		spool_expect(fetcher->body, event->size);
 	}
 	return fetcher->body != NULL && spool_append(fetcher->body, event->data, err);
 }
