@@ -259,6 +259,10 @@ dir_answer_open(struct mount *mount, fuse_req_t req, uint64_t inode, struct fuse
 {
 	struct node dir;
 
+	if (mount->unopened) {
+		reply_errno(req, ENOSYS);
+		return;
+	}
 	if (!file_resolve(mount, inode, &dir)) {
 		reply_errno(req, ESTALE);
 		return;

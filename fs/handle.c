@@ -340,7 +340,7 @@ set_flags(struct mount *mount, struct opening *opening, const struct handle *han
 		opening->info.keep_cache = file_pages_hold(mount, opening->inode);
 		opening->info.noflush = 1;
 	} else if (handle->kind == HANDLE_FILE) {
-		opening->info.noflush = !handle->writes || opening->node.kind == NODE_LOCAL;
+		opening->info.noflush = !handle->writes; /* a local file may become a message while it is open */
 		/* who reads the message goes on reading the old bytes, so these do not go into the kernel's pages */
 		opening->info.direct_io = opening->node.kind == NODE_MESSAGE;
 	}
@@ -505,6 +505,10 @@ handle_answer_open(struct mount *mount, fuse_req_t req, uint64_t inode, struct f
 {
 	struct opening opening = {.inode = inode, .info = *info};
 
+	if (mount->unopened) {
+		reply_errno(req, ENOSYS);
+		return;
+	}
 	if (!wants_writing(info) && wait_for_close(mount, req, &opening)) {
 		return;
 	}
@@ -571,7 +575,6 @@ handle_answer_create(struct mount *mount, fuse_req_t req, uint64_t dir_inode, co
 	handle->writes = true;
 	info->fh = (uint64_t)(uintptr_t)handle;
 	info->keep_cache = 1;
-	info->noflush = entry.node.kind == NODE_LOCAL;
 	if (!reply_create(req, &entry, info)) {
 		file_unlink(mount, file); /* who made it never heard of it */
 		close_handle(mount, handle);
@@ -634,13 +637,52 @@ answer_file_read(fuse_req_t req, const struct handle *handle, size_t size, uint6
 	free(data);
 }
 
+/* Where nothing is opened a READ comes by inode alone (mount->unopened). */
+static void
+answer_unopened_read(struct mount *mount, fuse_req_t req, uint64_t inode, size_t size, uint64_t offset)
+{
+	struct fuse_file_info info = {.flags = O_RDONLY};
+	struct opening opening = {.inode = inode, .info = info};
+	struct error err = ERROR_INIT;
+	struct handle *handle = NULL;
+	bool opened = false;
+
+	if (!file_resolve(mount, inode, &opening.node)) {
+		reply_errno(req, ESTALE);
+		return;
+	}
+	if (opening.node.kind == NODE_MESSAGE) {
+		opened = open_body(mount, &opening, &handle, &err) == VIEW_BODY_OPEN;
+		if (!opened && err.kind == ERROR_NONE) {
+			(void)error_set(&err, ERROR_DAMAGED, "the body is not here");
+		}
+	} else if (opening.node.kind == NODE_LOCAL) {
+		opened = open_file(mount, &opening, &handle, &err);
+	} else {
+		opened = view_control_open(mount, opening.node, &info, &handle, &err);
+	}
+	if (!opened) {
+		reply_error(req, &err);
+		return;
+	}
+	info.fh = (uint64_t)(uintptr_t)handle;
+	info.flags = O_RDONLY | O_NONBLOCK; /* nobody waits for events that nobody opened */
+	handle_answer_read(mount, req, inode, size, (off_t)offset, &info);
+	close_handle(mount, handle);
+}
+
 void
-handle_answer_read(struct mount *mount, fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *info)
+handle_answer_read(
+	struct mount *mount, fuse_req_t req, uint64_t inode, size_t size, off_t offset, struct fuse_file_info *info)
 {
 	struct handle *handle = handle_of(info);
 	struct slice text;
 
 	size = size < READ_BYTES_MAX ? size : READ_BYTES_MAX;
+	if (handle == NULL) {
+		answer_unopened_read(mount, req, inode, size, (uint64_t)offset);
+		return;
+	}
 	(void)atomic_fetch_add(&handle->references, 1);
 	switch (handle->kind) {
 	case HANDLE_BODY:
@@ -669,7 +711,7 @@ handle_answer_write(struct mount *mount, fuse_req_t req, struct slice data, off_
 	struct handle *handle = handle_of(info);
 	struct error err = ERROR_INIT;
 
-	if (handle->kind != HANDLE_FILE || !handle->writes) {
+	if (handle == NULL || handle->kind != HANDLE_FILE || !handle->writes) {
 		reply_errno(req, EBADF);
 	} else if (!file_write(mount, handle->file, data, (uint64_t)offset, &err)) {
 		reply_error(req, &err);
@@ -712,6 +754,10 @@ handle_answer_flush(struct mount *mount, fuse_req_t req, struct fuse_file_info *
 	struct error err = ERROR_INIT;
 	bool done = true;
 
+	if (handle == NULL) {
+		reply_errno(req, ENOSYS); /* mount->unopened: it does not come again */
+		return;
+	}
 	if (handle->kind == HANDLE_FILE && handle->writes) {
 		done = file_flush(handle->file, is_being_killed(fuse_req_ctx(req)->pid), &err);
 	}
@@ -721,7 +767,9 @@ handle_answer_flush(struct mount *mount, fuse_req_t req, struct fuse_file_info *
 void
 handle_answer_release(struct mount *mount, fuse_req_t req, struct fuse_file_info *info)
 {
-	close_handle(mount, handle_of(info));
+	if (handle_of(info) != NULL) {
+		close_handle(mount, handle_of(info));
+	}
 	reply_done(req);
 }
 
@@ -747,7 +795,7 @@ handle_answer_poll(struct mount *mount, fuse_req_t req, struct fuse_file_info *i
 {
 	struct handle *handle = handle_of(info);
 
-	if (handle->kind == HANDLE_EVENTS) {
+	if (handle != NULL && handle->kind == HANDLE_EVENTS) {
 		view_control_poll_events(mount, handle->reader, req, poll);
 		return;
 	}

@@ -46,7 +46,8 @@ void handle_forget_body(struct mount *mount, uint64_t inode);
 void handle_answer_open(struct mount *mount, fuse_req_t req, uint64_t inode, struct fuse_file_info *info);
 void handle_answer_create(struct mount *mount, fuse_req_t req, uint64_t dir_inode, const char *name, mode_t mode,
 	struct fuse_file_info *info);
-void handle_answer_read(struct mount *mount, fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *info);
+void handle_answer_read(
+	struct mount *mount, fuse_req_t req, uint64_t inode, size_t size, off_t offset, struct fuse_file_info *info);
 void handle_answer_write(
 	struct mount *mount, fuse_req_t req, struct slice data, off_t offset, struct fuse_file_info *info);
 void handle_answer_flush(struct mount *mount, fuse_req_t req, struct fuse_file_info *info);

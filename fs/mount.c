@@ -140,6 +140,18 @@ all_pull(const struct engine *engine)
 	return engine_account_count(engine) > 0;
 }
 
+/* Nothing is asked of us for a cached read where nothing may have to be fetched at an OPEN. */
+static bool
+keeps_all_bodies(struct engine *engine)
+{
+	for (size_t i = 0; i < engine_account_count(engine); i++) {
+		if (account_config(engine_account(engine, i))->bodies != CONFIG_BODIES_ALL) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool
 attach(struct mount *mount, const char *source, struct error *err)
 {
@@ -174,6 +186,7 @@ mount_open(struct engine *engine, const char *dir, const struct mount_options *o
 	mount->engine = engine;
 	mount->options = copy_options(options);
 	mount->options.read_only = options->read_only || all_pull(engine);
+	mount->unopened = options->read_only && keeps_all_bodies(engine);
 	mount->dir = slice_dup(slice_of(dir));
 	mount->device_fd = mount->wakeup = -1;
 	mutex_init(&mount->lock, LOCK_RANK_FS);

@@ -38,6 +38,7 @@ struct mount {
 	pthread_mutex_t
 		taking; /* who has it reads the next request; beneath all ranks, for it is held while brief ones are answered */
 	bool can_expire;
+	bool unopened; /* -o ro where all bodies are kept: OPEN and OPENDIR are answered with ENOSYS, and none comes again (design 5) */
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;

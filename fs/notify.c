@@ -343,6 +343,22 @@ do_jobs(struct notify *notify)
 	}
 }
 
+/* Where nothing is opened the kernel keeps the pages of .mailfs/status and the like: what is told may have changed. */
+static void
+drop_texts(struct notify *notify)
+{
+	static const uint32_t items[] = {CONTROL_STATUS, CONTROL_STATUS_JSON, CONTROL_HELD};
+
+	for (unsigned octet = 1; notify->mount->unopened && octet < MOUNT_ACCOUNTS_MAX; octet++) {
+		for (size_t i = 0; mount_account(notify->mount, (uint8_t)octet) != NULL && i < ARRAY_LENGTH(items);
+			i++) {
+			drop_inode(notify,
+				mount_inode(notify->mount, (struct node){NODE_CONTROL, (uint8_t)octet, items[i]}),
+				true);
+		}
+	}
+}
+
 static void *
 run(void *context)
 {
@@ -354,6 +370,7 @@ run(void *context)
 			break;
 		}
 		do_jobs(notify);
+		drop_texts(notify);
 		for (unsigned octet = 1; octet < MOUNT_ACCOUNTS_MAX && !notify->stop; octet++) {
 			if (mount_account(notify->mount, (uint8_t)octet) != NULL) {
 				follow(notify, (uint8_t)octet);

@@ -234,7 +234,7 @@ look_at_message(struct mount *mount, struct notify_known *known, struct notify_b
 	}
 	inode_map_remove(&known->unlisted, inode);
 	if (told->live && !inode_map_get(&known->fresh, inode, &value) &&
-		(was_unlisted || inode_map_get(ended, inode, &value))) {
+		(was_unlisted || inode_map_get(ended, inode, &value) || (mount->unopened && told->here))) {
 		(void)add_begun(batch, told);
 	}
 }

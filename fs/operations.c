@@ -312,7 +312,7 @@ do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, stru
 static void
 do_read(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, struct fuse_file_info *info)
 {
-	handle_answer_read(begin(req, FUSE_READ), req, size, offset, info);
+	handle_answer_read(begin(req, FUSE_READ), req, inode, size, offset, info);
 }
 
 static void

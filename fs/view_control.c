@@ -147,6 +147,33 @@ list_rejected(struct mount *mount, struct node dir, uint32_t after, struct dir_s
 
 /* --- names --- */
 
+static bool
+render(struct account *account, uint32_t item, struct buf *out, struct error *err)
+{
+	return item == CONTROL_HELD ? view_held(account, false, out, err)
+				    : view_status(account, item == CONTROL_STATUS_JSON, out, err);
+}
+
+static bool
+is_text(uint32_t item)
+{
+	return item == CONTROL_STATUS || item == CONTROL_STATUS_JSON || item == CONTROL_HELD;
+}
+
+/* Where nothing is opened the kernel reads as much as stat tells. */
+static bool
+measure(struct mount *mount, struct node node, struct entry *out, struct error *err)
+{
+	SCOPED(buf_finish) struct buf text = BUF_INIT;
+
+	if (!render(mount_account(mount, node.account), node.number, &text, err)) {
+		return false;
+	}
+	out->attr.st_size = (off_t)text.length;
+	out->attr_passing = true;
+	return true;
+}
+
 bool
 view_control_attr(struct mount *mount, struct node node, struct entry *out, struct error *err)
 {
@@ -155,7 +182,7 @@ view_control_attr(struct mount *mount, struct node node, struct entry *out, stru
 	if (node.kind == NODE_CONTROL && node.number > 0 && node.number < CONTROL_ITEM_COUNT) {
 		attr_of_fixed(mount, node, items[node.number].mode, 0, dir_time(mount, node, mount->started_ns), out);
 		out->attr_passing = node.number == CONTROL_REJECTED;
-		return true;
+		return !mount->unopened || !is_text(node.number) || measure(mount, node, out, err);
 	}
 	if (node.kind != NODE_REJECTED || !rejected_find(&rejected, err)) {
 		return node.kind == NODE_REJECTED ? false : error_set(err, ERROR_GONE, "no such file");
@@ -219,13 +246,6 @@ view_control_unlink(struct mount *mount, struct node node, struct slice name, st
 /* --- opening --- */
 
 static bool open_events(struct mount *mount, uint8_t octet, struct control_reader **out, struct error *err);
-
-static bool
-render(struct account *account, uint32_t item, struct buf *out, struct error *err)
-{
-	return item == CONTROL_HELD ? view_held(account, false, out, err)
-				    : view_status(account, item == CONTROL_STATUS_JSON, out, err);
-}
 
 bool
 view_control_open(

@@ -34,6 +34,9 @@ lookup_message(struct mount *mount, struct node dir, struct slice name, struct e
 		    mount_account(mount, dir.account), (struct mailbox_id){dir.number}, name, &message, err)) {
 		return false;
 	}
+	if (mount->unopened && !message.here) {
+		return error_set(err, ERROR_GONE, "its body is not here yet");
+	}
 	if (!fits(message.number)) {
 		return error_set(err, ERROR_GONE, "a number beyond what an inode holds");
 	}
@@ -232,7 +235,7 @@ list_message(void *context, const struct view_message *message)
 	struct messages *messages = context;
 	struct entry entry;
 
-	if (!fits(message->number)) {
+	if (!fits(message->number) || (messages->mount->unopened && !message->here)) {
 		return true;
 	}
 	if (messages->some_new && file_by_name(messages->mount, messages->dir, message->name) != 0) {
