@@ -151,10 +151,43 @@ scan_find_hold(void *context, const struct hold *hold, struct error *err)
 	return true;
 }
 
+/* With nothing in it here there is nothing that could be lost or doubled: the mailbox is taken as it is now. */
+static bool
+scan_write_anew(struct run *run, struct store_txn *txn, struct run_box *box, bool *out_anew, struct error *err)
+{
+	SCOPED(uidset_finish) struct uidset known = UIDSET_INIT;
+	struct mailbox mailbox;
+
+	if (!mailbox_load(txn, box->id, &mailbox, err)) {
+		return false;
+	}
+	*out_anew = mailbox.messages == 0 && mailbox.expunged_s == 0;
+	mailbox_finish(&mailbox);
+	if (!*out_anew) {
+		return true;
+	}
+	if (!base_known(txn, RUN_REMOTE, box->id, box->base.uidvalidity, &known, err)) {
+		return false;
+	}
+	*out_anew = uidset_size(&known) == 0;
+	if (!*out_anew) {
+		return true;
+	}
+	box->base.uidvalidity = 0;
+	box->base.uidnext = 1;
+	box->base.highestmodseq = 0;
+	box->base.seen_uidnext = box->base.seen_messages = 0;
+	box->base.seen_highestmodseq = 0;
+	box->base.id = box->remote != NULL ? box->remote->mailbox.id : (struct guid){0};
+	box->failed = run->result->again = true;
+	return base_mailbox_remove(txn, RUN_REMOTE, box->id, err) && base_mailbox_put(txn, RUN_REMOTE, &box->base, err);
+}
+
 static bool
 scan_write_hold(struct run *run, struct store_txn *txn, void *context, struct error *err)
 {
 	struct scan_hold *scan = context;
+	bool anew;
 
 	if (!hold_each(txn, RUN_REMOTE, scan_find_hold, scan->box, err)) {
 		return false;
@@ -162,8 +195,16 @@ scan_write_hold(struct run *run, struct store_txn *txn, void *context, struct er
 	if (scan->box->rebuilt_hold) {
 		return true;
 	}
+	if (!scan_write_anew(run, txn, scan->box, &anew, err)) {
+		return false;
+	}
+	if (anew) {
+		return true;
+	}
 	scan->box->rebuilt_hold = true;
 	run->result->held++;
+	run_say(run, "%s: held: the server's mailbox was rebuilt or restored (%s): nothing is deleted or sent until that is settled", scan->box->name,
+		scan->reason);
 	return holds_make(run, txn, scan->box->id, SIDE_LOCAL, HOLD_REBUILT, scan->reason, NULL, 0, err);
 }
 
@@ -172,7 +213,6 @@ scan_hold_rebuilt(struct run *run, struct run_box *box, const char *reason, stru
 {
 	struct scan_hold hold = {.box = box, .reason = reason};
 
-	run_say(run, "%s: held: the server's mailbox was rebuilt or restored (%s): nothing is deleted or sent until that is settled", box->name, reason);
 	return run_write(run, scan_write_hold, &hold, STORE_DURABLE, err);
 }
 
