@@ -469,3 +469,42 @@ holds_mark(struct run *run, struct error *err)
 {
 	return run_read(run, holds_read_marks, NULL, err);
 }
+
+/* --- back again --- */
+
+/* A mailbox that was held as vanished is back: what the hold kept is as it was. */
+static bool
+holds_unhold_number(void *context, struct number number, struct error *err)
+{
+	struct store_txn *txn = context;
+
+	return message_set_hold(txn, number, 0, err) && base_message_set_gone(txn, RUN_REMOTE, number, BASE_HERE, err);
+}
+
+struct holds_unhold {
+	struct mailbox_id mailbox;
+	uint64_t hold;
+};
+
+static bool
+holds_find_vanished(void *context, const struct hold *hold, struct error *err)
+{
+	struct holds_unhold *unhold = context;
+
+	(void)err;
+	if (hold->mailbox.value == unhold->mailbox.value && hold->kind == HOLD_VANISHED && hold->state == HOLD_WAITING) {
+		unhold->hold = hold->id;
+	}
+	return true;
+}
+
+bool
+holds_unhold_vanished(struct store_txn *txn, struct mailbox_id mailbox, struct error *err)
+{
+	struct holds_unhold unhold = {.mailbox = mailbox};
+
+	if (!hold_each(txn, RUN_REMOTE, holds_find_vanished, &unhold, err)) {
+		return false;
+	}
+	return unhold.hold == 0 || (hold_each_message(txn, unhold.hold, holds_unhold_number, txn, err) && hold_remove(txn, unhold.hold, err));
+}

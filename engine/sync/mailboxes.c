@@ -226,43 +226,6 @@ mailboxes_fill_base(struct store_txn *txn, struct mailbox_id id, const struct ru
 	return ok;
 }
 
-/* A mailbox that was held as vanished is back: what the hold kept is as it was. */
-static bool
-mailboxes_unhold_number(void *context, struct number number, struct error *err)
-{
-	struct store_txn *txn = context;
-
-	return message_set_hold(txn, number, 0, err) && base_message_set_gone(txn, RUN_REMOTE, number, BASE_HERE, err);
-}
-
-struct mailboxes_unhold {
-	struct mailbox_id mailbox;
-	uint64_t hold;
-};
-
-static bool
-mailboxes_find_vanished(void *context, const struct hold *hold, struct error *err)
-{
-	struct mailboxes_unhold *unhold = context;
-
-	(void)err;
-	if (hold->mailbox.value == unhold->mailbox.value && hold->kind == HOLD_VANISHED && hold->state == HOLD_WAITING) {
-		unhold->hold = hold->id;
-	}
-	return true;
-}
-
-static bool
-mailboxes_unhold(struct store_txn *txn, struct mailbox_id mailbox, struct error *err)
-{
-	struct mailboxes_unhold unhold = {.mailbox = mailbox};
-
-	if (!hold_each(txn, RUN_REMOTE, mailboxes_find_vanished, &unhold, err)) {
-		return false;
-	}
-	return unhold.hold == 0 || (hold_each_message(txn, unhold.hold, mailboxes_unhold_number, txn, err) && hold_remove(txn, unhold.hold, err));
-}
-
 static bool
 mailboxes_write_pair(struct run *run, struct store_txn *txn, void *context, struct error *err)
 {
@@ -275,7 +238,7 @@ mailboxes_write_pair(struct run *run, struct store_txn *txn, void *context, stru
 	if (step->step->base == TREE_NONE && !base_mailbox_remove(txn, RUN_REMOTE, id, err)) {
 		return false;
 	}
-	if (!mailboxes_fill_base(txn, id, remote, &changed, err) || !mailboxes_unhold(txn, id, err)) {
+	if (!mailboxes_fill_base(txn, id, remote, &changed, err) || !holds_unhold_vanished(txn, id, err)) {
 		return false;
 	}
 	/* What failed before is tried again by a step that follows, if it has not come true. */
