@@ -155,6 +155,8 @@ bool run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *t
 	      struct error *err) MUST_CHECK;
 /* Tells whether an error ends the pass (the session, the store) or only what it is about. */
 bool run_error_is_local(const struct error *err);
+/* Whether it is time to try again; a full pass tries all. */
+bool run_aside_is_due(const struct run *run, const struct aside *aside);
 /* What failed before has been done: it is set aside no more. */
 bool run_clear_failure(struct store_txn *txn, struct number number, struct error *err) MUST_CHECK;
 /* Notes the size that the remote tells of what was uploaded, and by it whether it serves our octets. */
@@ -212,6 +214,8 @@ bool holds_make(struct run *run, struct store_txn *txn, struct mailbox_id mailbo
 		const struct number *numbers, size_t count, struct error *err) MUST_CHECK;
 /* Carries out what a person answered since the last pass, as far as it is ours to do; what goes to the remote is left to push. */
 bool holds_answer(struct run *run, struct error *err) MUST_CHECK;
+/* A mailbox that was held as vanished is back: what the hold kept is as it was. */
+bool holds_unhold_vanished(struct store_txn *txn, struct mailbox_id mailbox, struct error *err) MUST_CHECK;
 /* Marks boxes by the holds that wait. */
 bool holds_mark(struct run *run, struct error *err) MUST_CHECK;
 /* Numbers of the live messages of the account, for the brake. */
