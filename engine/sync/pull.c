@@ -252,6 +252,7 @@ pull_arrival(struct run *run, struct store_txn *txn, struct run_arrival *arrival
 		return true;
 	}
 	if (run->direction == SYNC_PUSH || !box->live) {
+		box->passed_over = true;
 		return true; /* nothing comes here; what is here already has been paired */
 	}
 	if (mate.tombstone.value != 0) {

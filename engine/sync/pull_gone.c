@@ -261,7 +261,7 @@ pull_record(struct run *run, struct store_txn *txn, struct run_box *box, struct 
 	base->seen_highestmodseq = box->selected.highestmodseq;
 	base->seen_messages = box->selected.exists;
 	base->flags_checked_s = io_wall_s(run->sync->io);
-	return base_mailbox_put(txn, RUN_REMOTE, base, err) && mailbox_set_listed(txn, box->id, true, err) &&
+	return base_mailbox_put(txn, RUN_REMOTE, base, err) && (!box->live || mailbox_set_listed(txn, box->id, true, err)) &&
 	       aside_remove(txn, RUN_REMOTE, (struct number){0}, box->id, SIDE_LOCAL, err);
 }
 
@@ -277,7 +277,8 @@ pull_write_end(struct run *run, struct store_txn *txn, void *context, struct err
 		    ((box->scanned || box->vanished) && !pull_remove_from(run, txn, box, err))) {
 			return false;
 		}
-		if (box->scanned && box->live && !pull_record(run, txn, box, err)) {
+		/* Into a mailbox that was removed here nothing comes, until it lives again: then it must not seem to have been seen. */
+		if (box->scanned && (box->live || !box->passed_over) && !pull_record(run, txn, box, err)) {
 			return false;
 		}
 	}

@@ -654,6 +654,7 @@ static bool
 pull_move_or_place(struct run *run, struct store_txn *txn, const struct pull_placing *place, struct run_arrival *arrival, struct error *err)
 {
 	if (run->direction == SYNC_PUSH || !run->boxes[arrival->box].live) {
+		run->boxes[arrival->box].passed_over = true;
 		return true; /* into a mailbox that was removed here it comes when that lives again (R8) */
 	}
 	if (place->sorted == NULL) {

@@ -85,6 +85,7 @@ struct run_box {
 	bool held_here, held_there; /* a hold waits: nothing more is expunged on that side */
 	bool set_aside;           /* what is to be done to it there is not tried again yet */
 	bool scanned;             /* successfully in this pass */
+	bool passed_over;         /* something new in it was not taken */
 	bool dead;                /* removed here while the pass runs: the next one sees to it */
 	bool failed;
 	struct remote_selected selected; /* as of the end of the scan */

@@ -612,7 +612,8 @@ check_ledger(void)
 		unsigned least = 1 + copies > 2 * token->expunges ? 1 + copies - 2 * token->expunges : 0;
 		char name[24];
 
-		most += token->moves_here > 0 ? token->moves_there : 0;
+		/* What went with a mailbox comes back by a revert, though it may have been moved on before. */
+		most += token->moves_here > 0 || sim.reverted ? token->moves_there : 0;
 		(void)snprintf(name, sizeof name, "t%u", i);
 		unsigned count = count_there(name);
 
