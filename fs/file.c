@@ -9,6 +9,7 @@
 #include "engine/base/log.h"
 #include "fs/file_internal.h"
 #include "fs/mount_internal.h"
+#include "fs/name.h"
 #include "fs/notify.h"
 #include "fs/park.h"
 #include "fs/plain.h"
@@ -242,13 +243,54 @@ file_write(struct mount *mount, struct file *file, struct slice data, uint64_t o
 	return done;
 }
 
+/* A local file under a message's name was refused before (X.eml that was empty, or no message); once it is written anew it may be one. Gives a writer of
+ * its bytes, or NULL where it is of another kind; `out_local` is its row. */
+static bool
+writer_of_refused_locked(struct file *file, struct edit_writer **out, struct edit_local *out_local, struct error *err)
+{
+	*out = NULL;
+	if (!edit_local_load(file->account, file->number, out_local, err)) {
+		return false;
+	}
+	return out_local->parent_kind != PLAIN_IN_MAILBOX || out_local->kind != PLAIN_FILE ||
+	       name_classify(slice_of(out_local->name)) != NAME_MESSAGE ||
+	       edit_writer_from_local(file->account, file->number, (struct mailbox_id){(uint32_t)out_local->parent},
+		       slice_of(out_local->name), (struct number){0}, out, err);
+}
+
+/* Its bytes are durable where they are; whether they are a message is told as of any other. */
+static bool
+flush_refused_locked(struct file *file, struct error *err)
+{
+	SCOPED(edit_local_finish) struct edit_local local = {0};
+	struct edit_writer *writer = NULL;
+	bool done;
+
+	if (!writer_of_refused_locked(file, &writer, &local, err) || writer == NULL) {
+		return writer == NULL && err->kind == ERROR_NONE;
+	}
+	done = (fsync(file->fd) == 0 || error_errno(err, errno, "making a local file durable")) &&
+	       edit_writer_flush(writer, false, err);
+	edit_writer_discard(&writer);
+	return done;
+}
+
 bool
 file_flush(struct file *file, bool killed, struct error *err)
 {
 	bool done = true;
 
 	mutex_lock(&file->lock);
-	if (file->state == FILE_WRITER && file->written && (file->dirty || killed) && !file->unlinked) {
+	if (file->unlinked) {
+		done = true; /* nothing will become of it */
+	} else if (file->state == FILE_LOCAL && file->dirty) {
+		done = flush_refused_locked(file, err);
+		file->dirty = !done;
+	} else if (file->state != FILE_WRITER) {
+		done = true;
+	} else if (!file->written) { /* nothing of it has to be durable yet */
+		done = file->replaces || error_errno(err, EINVAL, "an empty file is no message");
+	} else if (file->dirty || killed) {
 		done = edit_writer_flush(file->writer, killed, err);
 		file->dirty = !done;
 	}
@@ -322,6 +364,28 @@ release_locked(struct mount *mount, struct file *file)
 	park_wake_inode(mount->park, file->inode);
 }
 
+/* What was refused and has been written anew is handed over as any other. */
+static bool
+release_refused_locked(struct mount *mount, struct file *file, struct error *err)
+{
+	SCOPED(edit_local_finish) struct edit_local local = {0};
+	struct node dir = {.kind = NODE_MAILBOX, .account = file->octet};
+
+	if (!writer_of_refused_locked(file, &file->writer, &local, err) || file->writer == NULL) {
+		return false;
+	}
+	dir.number = (uint32_t)local.parent;
+	mutex_lock(&mount->lock);
+	file_set_name_locked(file, dir, slice_of(local.name));
+	mutex_unlock(&mount->lock);
+	(void)close(file->fd);
+	file->fd = -1;
+	file->state = FILE_WRITER;
+	file->odd = true;
+	release_locked(mount, file);
+	return true;
+}
+
 static void
 settle_local_locked(struct mount *mount, struct file *file)
 {
@@ -330,6 +394,11 @@ settle_local_locked(struct mount *mount, struct file *file)
 	if (!file->written || file->unlinked) {
 		return;
 	}
+	if (release_refused_locked(mount, file, &err)) {
+		file->written = false;
+		return;
+	}
+	error_clear(&err);
 	if (!plain_record(mount, file, true, &err)) {
 		log_warn("mount", "event=local-close error=\"%s\"", err.text);
 		return;

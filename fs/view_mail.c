@@ -114,7 +114,12 @@ view_mail_lookup(struct mount *mount, struct node dir, struct slice name, struct
 			return false;
 		}
 	}
-	return false;
+	if (name_classify(name) == NAME_LOCAL) {
+		return false;
+	}
+	/* A local file may have become a message between the two questions. */
+	error_clear(err);
+	return lookup_message(mount, dir, name, out, err);
 }
 
 bool
