@@ -190,7 +190,8 @@ apply_message(struct notify *notify, struct notify_batch *batch, const struct no
 	}
 }
 
-/* A name ended before another began: so it is told. */
+/* A name ended before another began: so it is told. Directories come last: invalidating a name waits for listings of its directory that are under
+ * way, which may tell the old state. */
 static void
 apply_begun(struct notify *notify, struct notify_batch *batch)
 {
@@ -199,6 +200,9 @@ apply_begun(struct notify *notify, struct notify_batch *batch)
 		struct node dir = {NODE_MAILBOX, told->octet, told->mailbox};
 
 		change_name(notify, batch, told, mount_inode(notify->mount, dir), true);
+	}
+	for (size_t i = 0; i < batch->marked_count; i++) {
+		drop_inode(notify, batch->marked[i], true);
 	}
 }
 
@@ -279,11 +283,9 @@ apply(struct notify *notify, struct notify_batch *batch)
 			break;
 		}
 	}
-	apply_begun(notify, batch);
-	/* Directories last: invalidating a name waits for listings of its directory that are under way, which may tell the old state. */
-	for (size_t i = 0; i < batch->marked_count; i++) {
-		drop_inode(notify, batch->marked[i], true);
-	}
+	do {
+		apply_begun(notify, batch);
+	} while (notify_batch_look_on(notify->mount, &notify->known, batch));
 }
 
 /* Follows an account's feed to its end. */

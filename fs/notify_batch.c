@@ -166,14 +166,13 @@ inode_of_message(const struct mount *mount, const struct notify_told *told)
 	return mount_inode(mount, (struct node){NODE_MESSAGE, told->octet, (uint32_t)told->number});
 }
 
-static struct notify_told *
+static void
 add_begun(struct notify_batch *batch, const struct notify_told *told)
 {
 	if (batch->begun_count == batch->begun_capacity) {
 		batch->begun = grown(batch->begun, &batch->begun_capacity, sizeof(*batch->begun));
 	}
-	batch->begun[batch->begun_count] = *told;
-	return &batch->begun[batch->begun_count++];
+	batch->begun[batch->begun_count++] = *told;
 }
 
 struct newcomers {
@@ -182,6 +181,7 @@ struct newcomers {
 	struct notify_batch *batch;
 	uint32_t mailbox;
 	uint32_t last_uid;
+	bool heard; /* somebody reads .mailfs/events */
 };
 
 static bool
@@ -195,11 +195,13 @@ add_newcomer(void *context, const struct view_message *message)
 		.live = true,
 		.here = message->here};
 
-	told.name = told.leaf = arena_copy(&newcomers->batch->arena, message->name);
-	(void)add_begun(newcomers->batch, &told);
-	inode_map_put(&newcomers->known->fresh, inode_of_message(newcomers->mount, &told), 1);
+	told.name = told.leaf = arena_copy(&newcomers->batch->begun_arena, message->name);
+	add_begun(newcomers->batch, &told);
+	if (newcomers->heard) {
+		inode_map_put(&newcomers->known->fresh, inode_of_message(newcomers->mount, &told), 1);
+	}
 	newcomers->last_uid = message->uid;
-	return true;
+	return newcomers->batch->begun_count < NOTIFY_BATCH_PART;
 }
 
 /* Those that came to a mailbox since it was last looked at: UIDs rise. */
@@ -208,7 +210,7 @@ look_at_mailbox(struct mount *mount, struct notify_known *known, struct notify_b
 	struct error *err)
 {
 	uint64_t inode = mount_inode(mount, (struct node){NODE_MAILBOX, batch->octet, mailbox}), last = 0;
-	struct newcomers newcomers = {mount, known, batch, mailbox, 0};
+	struct newcomers newcomers = {mount, known, batch, mailbox, 0, view_control_is_heard(mount, batch->octet)};
 
 	(void)inode_map_get(&known->uids, inode, &last);
 	newcomers.last_uid = (uint32_t)last;
@@ -217,6 +219,13 @@ look_at_mailbox(struct mount *mount, struct notify_known *known, struct notify_b
 		return err->kind == ERROR_GONE;
 	}
 	inode_map_put(&known->uids, inode, newcomers.last_uid);
+	if (batch->begun_count >= NOTIFY_BATCH_PART) {
+		if (batch->unfinished_count == batch->unfinished_capacity) {
+			batch->unfinished =
+				grown(batch->unfinished, &batch->unfinished_capacity, sizeof(*batch->unfinished));
+		}
+		batch->unfinished[batch->unfinished_count++] = mailbox;
+	}
 	return true;
 }
 
@@ -235,7 +244,7 @@ look_at_message(struct mount *mount, struct notify_known *known, struct notify_b
 	inode_map_remove(&known->unlisted, inode);
 	if (told->live && !inode_map_get(&known->fresh, inode, &value) &&
 		(was_unlisted || inode_map_get(ended, inode, &value) || (mount->unopened && told->here))) {
-		(void)add_begun(batch, told);
+		add_begun(batch, told);
 	}
 }
 
@@ -269,6 +278,22 @@ notify_batch_look(struct mount *mount, struct notify_known *known, struct notify
 }
 
 bool
+notify_batch_look_on(struct mount *mount, struct notify_known *known, struct notify_batch *batch)
+{
+	struct error err = ERROR_INIT;
+
+	batch->begun_count = batch->marked_count = 0;
+	arena_reset(&batch->begun_arena);
+	if (batch->unfinished_count == 0) {
+		return false;
+	}
+	if (!look_at_mailbox(mount, known, batch, batch->unfinished[--batch->unfinished_count], &err)) {
+		log_warn("notify", "event=look error=\"%s\"", err.text);
+	}
+	return true;
+}
+
+bool
 notify_batch_parent(struct mount *mount, const struct notify_told *told, uint32_t *out_mailbox)
 {
 	SCOPED(view_mailbox_finish) struct view_mailbox row = {0};
@@ -295,6 +320,8 @@ notify_batch_finish(struct notify_batch *batch)
 	free(batch->items);
 	free(batch->begun);
 	free(batch->marked);
+	free(batch->unfinished);
+	arena_finish(&batch->begun_arena);
 	arena_finish(&batch->arena);
 	*batch = (struct notify_batch){0};
 }

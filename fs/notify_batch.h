@@ -22,13 +22,18 @@ struct notify_told { /* view_change, with its texts kept */
 	uint64_t parent;
 };
 
+#define NOTIFY_BATCH_PART 4096
+
 struct notify_batch {
 	uint8_t octet;
 	struct arena arena;
 	struct notify_told *items;
 	size_t count, capacity;
-	struct notify_told *begun; /* names of messages that began */
+	struct notify_told *begun; /* names of messages that began: a part of them, at most NOTIFY_BATCH_PART */
 	size_t begun_count, begun_capacity;
+	struct arena begun_arena;
+	uint32_t *unfinished; /* mailboxes of which there are more */
+	size_t unfinished_count, unfinished_capacity;
 	uint64_t *marked; /* directories that changed */
 	size_t marked_count, marked_capacity;
 };
@@ -49,6 +54,8 @@ bool notify_batch_collect(void *batch, const struct view_change *change);
 /* Finds the names of messages that began: what the feed tells of a message does not say whether it is new. */
 bool notify_batch_look(struct mount *mount, struct notify_known *known, struct notify_batch *batch, struct error *err)
 	MUST_CHECK;
+/* Finds the next part of them, in place of the last one; false when there are no more. */
+bool notify_batch_look_on(struct mount *mount, struct notify_known *known, struct notify_batch *batch);
 /* Finds the directory that a mailbox's name is in; false if it is not there any more. */
 bool notify_batch_parent(struct mount *mount, const struct notify_told *told, uint32_t *out_mailbox);
 /* Marks a directory, or all of an account, to be listed anew. */
