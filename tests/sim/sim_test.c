@@ -354,13 +354,25 @@ do_here_rename(const struct deed *deed)
 	free(name);
 }
 
+static bool
+something_is_about_to_go(void)
+{
+	for (size_t i = 0; i < world.server->count; i++) {
+		if (strstr(world.server->mailboxes[i]->name, "mailfs-removed") != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void
 do_there_rename(const struct deed *deed)
 {
 	char *name = new_name();
 
-	/* Without ids a rename there is one mailbox gone and one new. */
-	if (strcmp(deed->mailbox, "INBOX") != 0 && world.options.server.mailbox_ids != GUID_NONE) {
+	/* Without ids a rename there is one mailbox gone and one new; and what is about to be deleted is left in its place. */
+	if (strcmp(deed->mailbox, "INBOX") != 0 && world.options.server.mailbox_ids != GUID_NONE &&
+		!something_is_about_to_go()) {
 		note("there: rename %s to %s", deed->mailbox, name);
 		there_rename(deed->mailbox, name);
 	}
