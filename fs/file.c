@@ -271,6 +271,7 @@ flush_refused_locked(struct file *file, struct error *err)
 	}
 	done = (fsync(file->fd) == 0 || error_errno(err, errno, "making a local file durable")) &&
 	       edit_writer_flush(writer, false, err);
+	file->again = true;
 	edit_writer_discard(&writer);
 	return done;
 }
@@ -349,6 +350,9 @@ release_locked(struct mount *mount, struct file *file)
 	if (file->state == FILE_LOCAL && (file->fd >= 0 || !open_local(file, &err))) {
 		file->state = FILE_NOTHING;
 	}
+	if (file->state == FILE_LOCAL && file->also == 0) {
+		file_find_as_local(mount, file, became);
+	}
 	if (file->number.value != 0) {
 		file_set_alias(mount, file->inode, became, odd);
 	}
@@ -395,10 +399,14 @@ settle_local_locked(struct mount *mount, struct file *file)
 		return;
 	}
 	if (release_refused_locked(mount, file, &err)) {
-		file->written = false;
+		file->written = file->again = false;
 		return;
 	}
 	error_clear(&err);
+	if (file->again) {
+		file->again = false;
+		park_wake_inode(mount->park, file->inode);
+	}
 	if (!plain_record(mount, file, true, &err)) {
 		log_warn("mount", "event=local-close error=\"%s\"", err.text);
 		return;
@@ -465,7 +473,8 @@ file_is_closing(struct file *file)
 	bool closing;
 
 	mutex_lock(&file->lock);
-	closing = file->state == FILE_WRITER && file->written && !file->dirty && !file->unlinked;
+	closing = (file->state == FILE_WRITER || (file->state == FILE_LOCAL && file->again)) && file->written &&
+		  !file->dirty && !file->unlinked;
 	mutex_unlock(&file->lock);
 	return closing;
 }

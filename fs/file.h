@@ -28,6 +28,7 @@ struct file {
 	unsigned references; /* handles, and whoever works on it */
 	unsigned writers;    /* handles that may write */
 	bool named;          /* in mount->named_files: its name is nowhere else */
+	uint64_t also;       /* the inode of the local file it became, under which it is found as well; 0: none */
 	struct node dir;     /* where it is */
 	char *name;
 	struct file *next_named, **at_named;
@@ -41,6 +42,7 @@ struct file {
 	bool replaces;       /* the writer replaces the message whose inode this is */
 	bool unlinked;       /* its name is gone: nothing becomes of it */
 	bool written, dirty; /* ever; since the last FLUSH */
+	bool again;          /* a local file that was refused and flushed anew: at its last close it is handed over */
 	bool odd; /* it has a CR, or begins with an mbox line: the message may read otherwise than it was written */
 	int64_t mtime_ns, ctime_ns;
 	uint32_t mode;

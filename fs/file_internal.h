@@ -12,6 +12,8 @@ struct file *file_find_locked(struct mount *mount, uint64_t inode);
 /* Puts a file among those whose name only the mount knows, or takes it out. */
 void file_set_named_locked(struct mount *mount, struct file *file, bool named);
 void file_set_name_locked(struct file *file, struct node dir, struct slice name);
+/* Has a file that became a local one found under that one's inode, too. mount->lock is not held. */
+void file_find_as_local(struct mount *mount, struct file *file, struct node local);
 /* Joins what is open under an inode; NULL if nothing is. */
 struct file *file_join(struct mount *mount, uint64_t inode, bool writes);
 

@@ -19,6 +19,21 @@ file_find_locked(struct mount *mount, uint64_t inode)
 	return inode_map_get(&mount->files, inode, &value) ? (struct file *)(uintptr_t)value : NULL;
 }
 
+/* Somebody may have joined it while it became a local file: who looks for that finds it, too. */
+void
+file_find_as_local(struct mount *mount, struct file *file, struct node local)
+{
+	uint64_t inode = mount_inode(mount, local);
+
+	mutex_lock(&mount->lock);
+	if (inode != file->inode && file_find_locked(mount, inode) == NULL) {
+		assert(file->also == 0);
+		file->also = inode;
+		inode_map_put(&mount->files, inode, (uint64_t)(uintptr_t)file);
+	}
+	mutex_unlock(&mount->lock);
+}
+
 /* Puts a file among those whose name only the mount knows, or takes it out. */
 void
 file_set_named_locked(struct mount *mount, struct file *file, bool named)
@@ -124,6 +139,9 @@ file_drop(struct mount *mount, struct file **file)
 		gone = *file;
 		file_set_named_locked(mount, gone, false);
 		inode_map_remove(&mount->files, gone->inode);
+		if (gone->also != 0) {
+			inode_map_remove(&mount->files, gone->also);
+		}
 	}
 	mutex_unlock(&mount->lock);
 	if (gone != NULL) {
