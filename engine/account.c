@@ -282,6 +282,7 @@ account_enter_state(struct account *account, enum account_state state, const str
 	}
 	account->condition.state = state;
 	account->condition.next_try_s = next_try_s;
+	account->condition.kind = error != NULL ? error->kind : ERROR_NONE;
 	(void)snprintf(
 		account->condition.reason, sizeof(account->condition.reason), "%s", error != NULL ? error->text : "");
 	mutex_unlock(&account->mutex);

@@ -143,6 +143,7 @@ ask_and_keep(struct account_secret *secret, struct io *io, const struct config_a
 		secret->length = answer.length;
 		secret->is_token = config->token_command != NULL;
 	}
+	secret->failure = ok ? ERROR_INIT : *err;
 	secret->asking = false;
 	condition_broadcast(&secret->answered);
 	mutex_unlock(&secret->mutex);
@@ -169,8 +170,9 @@ account_secret_get(struct account_secret *secret, struct io *io, const struct co
 		}
 	}
 	if (waited && secret->length == 0) { /* whoever asked has told why; asking a person twice would not help */
+		*err = secret->failure;
 		mutex_unlock(&secret->mutex);
-		return error_set(err, ERROR_CREDENTIALS, "there is no password");
+		return err->kind != ERROR_NONE ? false : error_set(err, ERROR_CREDENTIALS, "there is no password");
 	}
 	if (again && !waited) { /* else what came meanwhile is new */
 		wipe_locked(secret);

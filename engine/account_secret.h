@@ -17,6 +17,7 @@ struct account_secret {
 	bool asking;               /* under mutex: a thread runs the command */
 	char *memory;              /* under mutex: locked, ACCOUNT_SECRET_MAX octets; NULL: none was needed yet */
 	size_t length;             /* under mutex; 0: not known */
+	struct error failure;      /* under mutex: why it is not, as the last who asked was told */
 	bool is_token;             /* under mutex */
 };
 

@@ -62,6 +62,7 @@ status_put_condition(struct buf *frame, const struct account_condition *conditio
 	control_put_text(frame, "state", account_state_name(condition->state));
 	control_put_u64(frame, "since", (uint64_t)condition->since_s);
 	control_put_u64(frame, "next-try", (uint64_t)condition->next_try_s);
+	control_put_u64(frame, "kind", (uint64_t)condition->kind);
 	control_put_text(frame, "reason", condition->reason);
 }
 
@@ -69,6 +70,7 @@ bool
 status_get_condition(struct slice frame, struct account_condition *out)
 {
 	struct slice name = control_get(frame, "state"), reason = control_get(frame, "reason");
+	uint64_t kind = control_get_u64(frame, "kind");
 
 	for (unsigned state = 0; state < ACCOUNT_STATE_COUNT; state++) {
 		if (slice_equal(name, slice_of(account_state_name((enum account_state)state)))) {
@@ -78,6 +80,7 @@ status_get_condition(struct slice frame, struct account_condition *out)
 				.state = (enum account_state)state,
 				.since_s = (int64_t)control_get_u64(frame, "since"),
 				.next_try_s = (int64_t)control_get_u64(frame, "next-try"),
+				.kind = kind < ERROR_KIND_COUNT ? (enum error_kind)kind : ERROR_SYSTEM,
 			};
 			error_set(&safe, ERROR_ITEM, "%.*s", (int)slice_head(reason, ERROR_TEXT_MAX).length,
 				reason.length > 0 ? reason.data : "");

@@ -89,7 +89,11 @@ fail(struct db *db, int code, const char *what, struct error *err)
 	}
 	enum error_kind kind = kind_of(extended, sys_errno);
 
-	(void)error_set(err, kind, "%s: %s (SQLite %d)", what, reason, extended);
+	if (kind == ERROR_SPACE) {
+		(void)error_set(err, kind, "%s: no space is left on its disk (SQLite %d)", what, extended);
+	} else {
+		(void)error_set(err, kind, "%s: %s (SQLite %d)", what, reason, extended);
+	}
 	if (kind == ERROR_SYSTEM || kind == ERROR_SPACE || kind == ERROR_REFUSED) {
 		err->sys_errno = sys_errno;
 	}
