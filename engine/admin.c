@@ -127,7 +127,7 @@ struct rounds {
 	int64_t deadline_ms;
 };
 
-/* Adds what a pass did. What is held and put off is as the last one left it. */
+/* Adds what a pass did. What is held, failed and put off is as the last one left it. */
 static void
 add_round(struct rounds *rounds, const struct admin_sync_result *once)
 {
@@ -142,7 +142,7 @@ add_round(struct rounds *rounds, const struct admin_sync_result *once)
 	out->expunged_here += once->expunged_here;
 	out->expunged_there += once->expunged_there;
 	out->bodies += once->bodies;
-	out->failed += once->failed;
+	out->failed = once->failed;
 	out->held = once->held;
 	out->deferred = once->deferred;
 	out->turns += once->turns;
@@ -417,9 +417,8 @@ check_hope(const struct account_condition *condition, struct error *err)
 	case ACCOUNT_THROTTLED:
 		return error_set(err, ERROR_THROTTLED, "%s", condition->reason);
 	case ACCOUNT_CREDENTIALS:
-		return error_set(err, ERROR_CREDENTIALS, "%s", condition->reason);
 	case ACCOUNT_FAILING:
-		return error_set(err, ERROR_CONFIG, "%s", condition->reason);
+		return error_set(err, condition->kind, "%s", condition->reason);
 	case ACCOUNT_STOPPED:
 	case ACCOUNT_STANDBY:
 	case ACCOUNT_STARTING:

@@ -283,82 +283,19 @@ report_progress(void *context, const char *phase, uint64_t done, uint64_t total)
 	account_set_progress(worker->account, phase, done, total);
 }
 
+static int64_t
+least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* A pass left something to another one that is due soon. */
 static void
-take_result(struct sync_result *from, struct admin_sync_result *out)
+note_again(struct worker *worker, int64_t again_in_ms)
 {
-	out->downloaded += from->new_here;
-	out->uploaded += from->new_there;
-	out->moved_here += from->moved_here;
-	out->moved_there += from->moved_there;
-	out->flags_here += from->flags_here;
-	out->flags_there += from->flags_there;
-	out->expunged_here += from->expunged_here;
-	out->expunged_there += from->expunged_there;
-	out->bodies += from->bodies;
-	out->failed += from->failed;
-	out->held += from->held;
-	out->deferred += from->deferred;
-	out->again |= from->again;
-	out->reconnect |= from->reconnect;
-	out->again_in_ms += from->again_in_ms > 0 ? (uint64_t)from->again_in_ms : 0;
-	buf_append(&out->text, buf_slice(&from->text));
-}
+	int64_t again_ms = again_in_ms > 0 ? again_in_ms : AGAIN_MS;
 
-bool
-worker_run_pass(struct account *account, struct sync *sync, struct remote_session *session,
-	const struct admin_sync_options *options,
-	void (*report)(void *context, const char *phase, uint64_t done, uint64_t total), void *context, bool bodies,
-	struct admin_sync_result *out, struct error *err)
-{
-	struct slice *names = calloc(options->mailbox_count + 1, sizeof(*names));
-	struct sync_result result = {0}, filled = {0};
-	uint64_t before[4], after[4];
-	bool ok;
-
-	if (names == NULL) {
-		abort();
-	}
-	for (size_t i = 0; i < options->mailbox_count; i++) {
-		names[i] = slice_of(options->mailboxes[i]);
-	}
-	bool old_copy = atomic_load(&account->rolled_back);
-	struct sync_pass pass = {
-		.mailboxes = names,
-		.mailbox_count = options->mailbox_count,
-		.full = options->full || old_copy,
-		.dry_run = options->dry_run,
-		.bodies_with_scan = bodies && account_config(account)->bodies == CONFIG_BODIES_ALL,
-		.lock_timeout_ms = options->lock_timeout_ms,
-		.progress = report,
-		.context = context,
-	};
-
-	session->ops->counters(session, &before[0], &before[1], &before[2], &before[3]);
-	ok = sync_pass_run(sync, session, &pass, &result, err);
-	take_result(&result, out);
-	sync_result_finish(&result);
-	if (ok && old_copy && options->mailbox_count == 0 && !options->dry_run) {
-		account_settle_rollback(account);
-	}
-	if (ok && bodies && !options->dry_run) {
-		ok = sync_hydrate_wanted(sync, session, &pass, &filled, err);
-		take_result(&filled, out);
-		sync_result_finish(&filled);
-	}
-	session->ops->counters(session, &after[0], &after[1], &after[2], &after[3]);
-	out->octets_in += after[0] - before[0];
-	out->octets_out += after[1] - before[1];
-	out->turns += after[2] - before[2];
-	out->commands += after[3] - before[3];
-	free(names);
-	return ok;
-}
-
-static bool
-note_any(void *context, const struct aside *aside, struct error *err)
-{
-	*(bool *)context = true;
-	return true;
+	worker->next_poll_ms = least(worker->next_poll_ms, io_now_ms(worker->account->io) + again_ms);
 }
 
 /* The state that a pass leaves the account in: what is held or set aside counts, whichever pass did it. */
@@ -368,20 +305,24 @@ enter_settled_state(struct worker *worker)
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 	SCOPED(buf_finish) struct buf ignored_text = BUF_INIT;
 	struct error why = ERROR_INIT, ignored = ERROR_INIT;
+	struct worker_asides asides;
 	uint64_t held = 0;
-	bool failed = false;
 
 	if (!store_read_begin(worker->account->store, &txn, &why) ||
-		!sync_held(txn, false, &ignored_text, &held, &why) ||
-		!aside_each(txn, BASE_REMOTE, note_any, &failed, &why)) {
+		!sync_held(txn, false, &ignored_text, &held, &why) || !worker_count_asides(txn, &asides, &why)) {
 		account_enter_state(worker->account, ACCOUNT_FAILING, &why, worker->next_poll_ms);
 		return;
 	}
 	store_read_end(&txn);
+	if (asides.count > 0) {
+		int64_t wait_ms = (asides.next_try_s - io_wall_s(worker->account->io)) * 1000;
+
+		note_again(worker, wait_ms > AGAIN_MS ? wait_ms : AGAIN_MS);
+	}
 	if (held > 0) {
 		error_set(&ignored, ERROR_REFUSED, "%" PRIu64 " held: see `mailfs held`", held);
 		account_enter_state(worker->account, ACCOUNT_HELD, &ignored, worker->next_poll_ms);
-	} else if (failed) {
+	} else if (asides.count > 0) {
 		error_set(&ignored, ERROR_ITEM, "some messages or mailboxes are set aside: see `mailfs status`");
 		account_enter_state(worker->account, ACCOUNT_FAILING, &ignored, worker->next_poll_ms);
 	} else {
@@ -476,21 +417,6 @@ note_success(struct worker *worker, bool all)
 		}
 		worker->next_poll_ms = now_ms + poll_ms;
 	}
-}
-
-static int64_t
-least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* A pass left something to another one that is due soon. */
-static void
-note_again(struct worker *worker, int64_t again_in_ms)
-{
-	int64_t again_ms = again_in_ms > 0 ? again_in_ms : AGAIN_MS;
-
-	worker->next_poll_ms = least(worker->next_poll_ms, io_now_ms(worker->account->io) + again_ms);
 }
 
 /* What stands in the store before this is seen by the pass. */

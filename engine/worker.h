@@ -39,6 +39,13 @@ bool worker_result(struct worker_request *request, struct admin_sync_result *out
 /* Frees it; one that has not ended is forgotten by whoever asked, and freed at its end. */
 void worker_release(struct worker *worker, struct worker_request **request);
 
+/* What is set aside, to be tried again. */
+struct worker_asides {
+	uint64_t count;
+	int64_t next_try_s; /* of the one that is tried first */
+};
+bool worker_count_asides(struct store_txn *txn, struct worker_asides *out, struct error *err) MUST_CHECK;
+
 /* Runs one pass on a session of the caller's: what the worker does, for a process that does not drive. */
 bool worker_run_pass(struct account *account, struct sync *sync, struct remote_session *session,
 	const struct admin_sync_options *options,

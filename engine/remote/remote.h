@@ -159,6 +159,7 @@ struct remote_copy { /* one message of a MOVE or COPY */
 	enum remote_outcome outcome; /* DONE only if the server named it (COPYUID) or, without UIDPLUS, said OK with `target.uid` 0 */
 	struct remote_uid target;
 	enum error_kind refusal; /* REFUSED: GONE where it is not in the mailbox (look again), else what the server's NO means */
+	struct error *why;       /* or NULL: filled with what the first NO said */
 };
 
 struct remote_capabilities {

@@ -187,6 +187,21 @@ aside_tries(struct store_txn *txn, uint32_t remote, struct number number, struct
 	return false;
 }
 
+static bool
+aside_remove_others(struct store_txn *txn, uint32_t remote, struct number number, struct mailbox_id mailbox,
+	enum side direction, struct error *err)
+{
+	SCOPED(db_end) struct db_statement *remove = NULL;
+
+	if (!store_prepare_write(txn,
+		    "DELETE FROM aside WHERE remote = ? AND number = ? AND mailbox <> ? AND direction = ?", &remove,
+		    err)) {
+		return false;
+	}
+	aside_bind_key(remove, 1, remote, number, mailbox, direction);
+	return db_run(remove, err);
+}
+
 bool
 aside_note(struct store_txn *txn, uint32_t remote, struct number number, struct mailbox_id mailbox, enum side direction,
 	struct slice reason, struct error *err)
@@ -194,6 +209,10 @@ aside_note(struct store_txn *txn, uint32_t remote, struct number number, struct 
 	SCOPED(db_end) struct db_statement *put = NULL;
 	unsigned tries;
 
+	/* It failed elsewhere before it came to this mailbox. */
+	if (number.value != 0 && !aside_remove_others(txn, remote, number, mailbox, direction, err)) {
+		return false;
+	}
 	if (!aside_tries(txn, remote, number, mailbox, direction, &tries, err) ||
 		!store_prepare_write(txn,
 			"INSERT OR REPLACE INTO aside (remote, number, mailbox, direction, reason, tries, next_try) "

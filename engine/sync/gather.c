@@ -162,7 +162,7 @@ gather_mark_aside(void *context, const struct aside *aside, struct error *err)
 	if (box == NULL) {
 		return true;
 	}
-	if (aside->next_try_s > io_wall_s(gather->run->sync->io)) {
+	if (!run_aside_is_due(gather->run, aside)) {
 		box->set_aside |= aside->number.value == 0 && aside->direction == SIDE_REMOTE;
 		return true;
 	}

@@ -13,7 +13,7 @@ plan_tombstone(const struct plan_message *message)
 	if (message->held || message->waits_for_successor || message->from == PLAN_BUSY) {
 		return PLAN_LATER;
 	}
-	return message->from == PLAN_CLOSED ? PLAN_NOTHING : PLAN_EXPUNGE;
+	return message->from == PLAN_CLOSED ? PLAN_NOTHING : message->from == PLAN_FIXED ? PLAN_FORBID : PLAN_EXPUNGE;
 }
 
 enum plan_kind
@@ -23,7 +23,7 @@ plan_message(const struct plan_message *message)
 		if (!message->live || !message->body_here || message->to == PLAN_CLOSED) {
 			return PLAN_NOTHING;
 		}
-		return message->to == PLAN_BUSY ? PLAN_LATER : PLAN_UPLOAD;
+		return message->to == PLAN_BUSY ? PLAN_LATER : message->to == PLAN_FIXED ? PLAN_FORBID : PLAN_UPLOAD;
 	}
 	if (!message->live) {
 		return plan_tombstone(message);
@@ -35,7 +35,10 @@ plan_message(const struct plan_message *message)
 		return !message->same_mailbox || message->flags_differ ? PLAN_LATER : PLAN_NOTHING;
 	}
 	if (!message->same_mailbox) {
-		return message->from == PLAN_CLOSED || message->to == PLAN_CLOSED ? PLAN_NOTHING : PLAN_MOVE;
+		if (message->from == PLAN_CLOSED || message->to == PLAN_CLOSED) {
+			return PLAN_NOTHING;
+		}
+		return message->from == PLAN_FIXED || message->to == PLAN_FIXED ? PLAN_FORBID : PLAN_MOVE;
 	}
 	return message->flags_differ && message->from == PLAN_READY ? PLAN_STORE : PLAN_NOTHING;
 }

@@ -18,11 +18,13 @@ enum plan_kind {
 	PLAN_STORE,   /* flags differ */
 	PLAN_EXPUNGE, /* a user removed it */
 	PLAN_LATER,   /* it must wait: for another mailbox's lock, for its replacement, for a person */
+	PLAN_FORBID,  /* the mailbox is read-only there: it is told, and tried again later */
 };
 
 enum plan_place { /* of a mailbox */
 	PLAN_READY,
-	PLAN_CLOSED, /* read-only there, or it has no counterpart there */
+	PLAN_CLOSED, /* it has no counterpart there */
+	PLAN_FIXED,  /* read-only there */
 	PLAN_BUSY,   /* not locked in this pass, failed in it, or stopped by a hold */
 };
 

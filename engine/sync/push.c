@@ -62,6 +62,7 @@ push_finish(struct push *push)
 	free(push->aside);
 	free(push->confirmed);
 	free(push->stale);
+	free(push->forbidden);
 	free(push->no_copy);
 }
 
@@ -96,7 +97,7 @@ push_place(struct run *run, struct mailbox_id id)
 	if (!box->locked || box->failed || box->rebuilt_hold || box->vanished) {
 		return PLAN_BUSY;
 	}
-	return box->base.read_only ? PLAN_CLOSED : PLAN_READY;
+	return box->base.read_only ? PLAN_FIXED : PLAN_READY;
 }
 
 /* One that this pass knows of, or one that another process made since. */
@@ -220,9 +221,26 @@ push_wants(const struct push *push, enum plan_kind kind)
 		return push->changes;
 	case PLAN_NOTHING:
 	case PLAN_LATER:
+	case PLAN_FORBID:
 		break;
 	}
 	return false;
+}
+
+static void
+push_note_forbidden(struct push *push, const struct base_change *change, const struct plan_message *plan)
+{
+	struct push_forbidden *more = realloc(push->forbidden, (push->forbidden_count + 1) * sizeof(*more));
+
+	if (more == NULL) {
+		abort();
+	}
+	push->forbidden = more;
+	more[push->forbidden_count++] = (struct push_forbidden){
+		.number = change->message.number,
+		.mailbox = change->message.mailbox,
+		.fixed = plan->from == PLAN_FIXED ? change->base.mailbox : change->message.mailbox,
+	};
 }
 
 static bool
@@ -271,6 +289,8 @@ push_change(void *context, const struct base_change *change, struct error *err)
 	push->last = kind;
 	if (kind == PLAN_LATER) {
 		push_later(push, change);
+	} else if (kind == PLAN_FORBID && !push->changes) {
+		push_note_forbidden(push, change, &plan);
 	} else if (push_wants(push, kind)) {
 		struct push_item *item = push_add_item(push, change, kind);
 
@@ -284,11 +304,23 @@ static bool
 push_note_aside(void *context, const struct aside *aside, struct error *err)
 {
 	struct push *push = context;
+	struct message message;
 
-	(void)err;
-	if (aside->direction == SIDE_REMOTE && aside->number.value != 0 && aside->next_try_s > io_wall_s(push->run->sync->io)) {
+	if (aside->direction != SIDE_REMOTE || aside->number.value == 0 || run_aside_is_due(push->run, aside)) {
+		return true;
+	}
+	if (!message_load(push->txn, aside->number, &message, err)) {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		return true;
+	}
+	/* What failed in one mailbox and was moved to another may do there. */
+	if (message.mailbox.value == aside->mailbox.value || aside->mailbox.value == 0) {
 		push_append_number(&push->aside, &push->aside_count, aside->number.value);
 	}
+	message_finish(&message);
 	return true;
 }
 
@@ -434,6 +466,7 @@ push_kind_name(const struct push_item *item)
 		return "expunge on the server";
 	case PLAN_NOTHING:
 	case PLAN_LATER:
+	case PLAN_FORBID:
 		break;
 	}
 	return "nothing";
@@ -459,7 +492,31 @@ push_write_stale(struct run *run, struct store_txn *txn, void *context, struct e
 
 	(void)run;
 	for (size_t i = 0; i < push->stale_count; i++) {
-		if (!aside_remove(txn, RUN_REMOTE, (struct number){push->stale[i]}, any, SIDE_REMOTE, err)) {
+		struct number number = {push->stale[i]};
+
+		if (!message_set_failed(txn, number, NULL, err)) {
+			if (err->kind != ERROR_GONE) {
+				return false;
+			}
+			error_clear(err);
+		}
+		if (!aside_remove(txn, RUN_REMOTE, number, any, SIDE_REMOTE, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+push_tell_forbidden(struct push *push, struct error *err)
+{
+	for (size_t i = 0; i < push->forbidden_count; i++) {
+		const struct push_forbidden *forbidden = &push->forbidden[i];
+		const struct run_box *box = run_box_of(push->run, forbidden->fixed);
+		struct error why = ERROR_INIT;
+
+		error_set(&why, ERROR_REFUSED, "the server lets mailbox %s be read only", box != NULL ? box->name : "?");
+		if (!run_set_aside(push->run, forbidden->number, forbidden->mailbox, SIDE_REMOTE, &why, err)) {
 			return false;
 		}
 	}
@@ -481,6 +538,7 @@ push_round(struct run *run, bool changes, uint64_t **no_copy, size_t *no_copy_co
 	} else if (ok && push.count > 0) {
 		ok = changes ? push_changes(&push, err) : push_transfers(&push, err);
 	}
+	ok = ok && (run->pass->dry_run || push_tell_forbidden(&push, err));
 	ok = ok && (push.stale_count == 0 || run_write(run, push_write_stale, &push, STORE_LAZY, err));
 	*no_copy = push.no_copy;
 	*no_copy_count = push.no_copy_count;

@@ -27,6 +27,12 @@ struct push_item {
 	struct base_message source;
 };
 
+struct push_forbidden {
+	struct number number;
+	struct mailbox_id mailbox;  /* where it is here */
+	struct mailbox_id fixed;    /* the one that is read-only there */
+};
+
 struct push {
 	struct run *run;
 	struct store_txn *txn;      /* while gathering */
@@ -39,6 +45,8 @@ struct push {
 	size_t confirmed_count;
 	uint64_t *stale;            /* numbers set aside for what is no more */
 	size_t stale_count;
+	struct push_forbidden *forbidden; /* what cannot be done there */
+	size_t forbidden_count;
 	enum plan_kind last;        /* of the change just looked at */
 	uint64_t *no_copy;          /* numbers whose COPY was refused in this pass */
 	size_t no_copy_count;

@@ -15,6 +15,7 @@ struct push_group {
 	struct intent *intents;    /* parallel to transfers */
 	struct remote_append *appends;
 	struct remote_copy *copies;
+	struct error refusal;      /* of a copy or move */
 	uint32_t uidnext;          /* of the target, before */
 };
 
@@ -408,6 +409,9 @@ push_settle_copy(struct run *run, struct store_txn *txn, struct push_group *grou
 		if (!group->move) {
 			return true; /* it is uploaded instead: push_note_refused_copies */
 		}
+		if (group->copies[i].refusal != ERROR_GONE && group->refusal.kind != ERROR_NONE) {
+			return push_settle_refused(run, txn, item, group->to->id, &group->refusal, err);
+		}
 		/* Not named by COPYUID: it was not moved. The next scan tells whether it is gone. */
 		run->result->again = true;
 		error_set(&why, ERROR_ITEM, "the server did not move it: it is looked at again");
@@ -473,11 +477,13 @@ push_copy_group(struct push_group *group, struct error *err)
 	struct error failure = ERROR_INIT;
 	bool marked = false;
 
+	error_clear(&group->refusal);
 	group->copies = arena_alloc(&run->arena, group->count * sizeof(*group->copies));
 	group->intents = arena_alloc(&run->arena, group->count * sizeof(*group->intents));
 	group->uidnext = push_uidnext(group->to);
 	for (size_t i = 0; i < group->count; i++) {
 		group->copies[i].uid = group->transfers[i].uid;
+		group->copies[i].why = &group->refusal;
 	}
 	if (!run_write(run, push_write_intents, group, STORE_DURABLE, err)) {
 		return false;

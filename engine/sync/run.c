@@ -200,6 +200,12 @@ run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, v
 }
 
 bool
+run_aside_is_due(const struct run *run, const struct aside *aside)
+{
+	return run->pass->full || aside->next_try_s <= io_wall_s(run->sync->io);
+}
+
+bool
 run_clear_failure(struct store_txn *txn, struct number number, struct error *err)
 {
 	const struct mailbox_id any = {0};

@@ -52,8 +52,26 @@ each_case_has_its_step(void **state)
 			{.live = true, .base = true, .base_here = true, .flags_differ = true}, PLAN_MOVE},
 		{"moved, target busy", {.live = true, .base = true, .base_here = true, .to = PLAN_BUSY}, PLAN_LATER},
 		{"moved, source busy", {.live = true, .base = true, .base_here = true, .from = PLAN_BUSY}, PLAN_LATER},
-		{"moved to where nothing may be put",
+		{"moved to where nothing is there",
 			{.live = true, .base = true, .base_here = true, .to = PLAN_CLOSED}, PLAN_NOTHING},
+		{"new, in a mailbox that is read-only there", {.live = true, .body_here = true, .to = PLAN_FIXED},
+			PLAN_FORBID},
+		{"moved to where nothing may be put",
+			{.live = true, .base = true, .base_here = true, .to = PLAN_FIXED}, PLAN_FORBID},
+		{"moved from where nothing may be taken",
+			{.live = true, .base = true, .base_here = true, .from = PLAN_FIXED}, PLAN_FORBID},
+		{"removed where nothing may be taken",
+			{.by_user = true, .base = true, .base_here = true, .from = PLAN_FIXED}, PLAN_FORBID},
+		{"removed there, where nothing may be taken", {.base = true, .base_here = true, .from = PLAN_FIXED},
+			PLAN_NOTHING},
+		{"flags, read-only there",
+			{.live = true,
+				.base = true,
+				.base_here = true,
+				.same_mailbox = true,
+				.flags_differ = true,
+				.from = PLAN_FIXED},
+			PLAN_NOTHING},
 		{"removed by a user", {.by_user = true, .base = true, .base_here = true}, PLAN_EXPUNGE},
 		{"removed because it was gone there", {.base = true, .base_here = true}, PLAN_NOTHING},
 		{"removed, gone there as well", {.by_user = true, .base = true}, PLAN_NOTHING},
@@ -116,6 +134,9 @@ check_never(const struct plan_message *message)
 	if (kind == PLAN_LATER) {
 		assert_true(message->held || message->waits_for_successor || message->from == PLAN_BUSY ||
 			    message->to == PLAN_BUSY);
+	}
+	if (kind == PLAN_FORBID) {
+		assert_true(message->from == PLAN_FIXED || message->to == PLAN_FIXED);
 	}
 	if (kind == PLAN_NOTHING) {
 		/* No removal of a user's that the remote could hear of is passed over. */

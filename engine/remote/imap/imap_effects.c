@@ -310,6 +310,9 @@ settle_copies(struct copy *copy, const struct uidset *part, enum remote_outcome 
 		item->outcome = outcome;
 		if (outcome == REMOTE_REFUSED) {
 			item->refusal = copy->effect.refusal.kind;
+			if (item->why != NULL && item->why->kind == ERROR_NONE) {
+				*item->why = copy->effect.refusal;
+			}
 		} else if (outcome == REMOTE_DONE && copy->other) {
 			item->outcome = REMOTE_UNKNOWN;
 		} else if (outcome == REMOTE_DONE && copy->told) {
