@@ -219,6 +219,27 @@ what_came_since_the_account_check_is_asked_for_first(void **state)
 }
 
 static void
+flags_of_what_we_brought_there_ourselves_are_told(void **state)
+{
+	SCOPED(uidset_finish) struct uidset more = UIDSET_INIT;
+	struct remote_scan_request request = base();
+
+	/* 6 was moved there by us behind the last scan, and flagged by another since */
+	uidset_add(&more, 1, 6);
+	request.known = &more;
+	request.uidnext_hint = 7;
+	assert_scans(IMAP_FAKE_IN IMAP_FAKE_ENABLE SELECT_A "C: m4 UID FETCH 6:* ~\n" IMAP_FAKE_SELECTED(
+			     "6", "7", "7", "21") "S: m3 OK x\n" META("6", "6") HEADER "S: m4 OK x\n",
+		&request, 1, "0 selected 7\n0 flags 6 () 21\n0 end ok uidnext=7 modseq=21 exists=6\n");
+	/* the account check was older than our move */
+	request.uidnext_hint = 6;
+	assert_scans(IMAP_FAKE_IN IMAP_FAKE_ENABLE SELECT_A IMAP_FAKE_SELECTED(
+			     "6", "7", "7", "21") "S: m3 OK x\n"
+						  "C: m4 UID FETCH 6:* ~\n" META("6", "6") HEADER "S: m4 OK x\n",
+		&request, 1, "0 selected 7\n0 flags 6 () 21\n0 end ok uidnext=7 modseq=21 exists=6\n");
+}
+
+static void
 an_unexplained_absence_is_proven_by_a_listing(void **state)
 {
 	struct remote_scan_request request = base();
@@ -591,6 +612,7 @@ main(void)
 		cmocka_unit_test(without_a_complete_listing_nothing_is_gone),
 		cmocka_unit_test(a_limited_listing_goes_on_below),
 		cmocka_unit_test(what_came_since_the_account_check_is_asked_for_first),
+		cmocka_unit_test(flags_of_what_we_brought_there_ourselves_are_told),
 		cmocka_unit_test(an_unexplained_absence_is_proven_by_a_listing),
 		cmocka_unit_test(a_plain_expunge_needs_a_listing),
 		cmocka_unit_test(without_mod_sequences_flags_are_compared),

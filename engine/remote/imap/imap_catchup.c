@@ -235,8 +235,9 @@ hear_message(struct imap_catchup *catchup, const struct imap_fetched *fetched, s
 		catchup->has_changed = true;
 	}
 	if (uidset_contains(catchup->known, uid)) {
-		/* `n:*` brings the last message where nothing is new; its flags are asked for elsewhere */
-		if (!fetched->has_flags || fetched->has_date) {
+		/* `n:*` brings the last message where nothing is new; its flags are asked for elsewhere. Those from `next` on we brought there ourselves,
+		 * since the last scan: their flags are asked for here alone. */
+		if (!fetched->has_flags || (fetched->has_date && uid < catchup->next)) {
 			return true;
 		}
 		uidset_add(&catchup->listed, uid, uid);
@@ -688,12 +689,22 @@ imap_catchup_judge(struct imap_catchup *catchup)
 	return judge_base(catchup);
 }
 
+/* What we brought there since the last scan is known, but not how its flags are by now. */
+static bool
+lacks_flags(const struct imap_catchup *catchup)
+{
+	const struct uidset *known = catchup->known;
+	bool by_modseq = catchup->way == IMAP_CATCHUP_QRESYNC || catchup->way == IMAP_CATCHUP_CONDSTORE;
+
+	return by_modseq && !catchup->asked_fresh && known->count > 0 && known->ranges[known->count - 1].last >= catchup->next;
+}
+
 bool
 imap_catchup_prove(struct imap_catchup *catchup)
 {
 	uint64_t known = catchup->known_count - uidset_size(&catchup->vanished);
 
-	if (catchup->overflowed || (catchup->asked_fresh && !catchup->got_fresh) || !catchup->flags_fine) {
+	if (catchup->overflowed || (catchup->asked_fresh && !catchup->got_fresh) || !catchup->flags_fine || lacks_flags(catchup)) {
 		return false;
 	}
 	if (catchup->way == IMAP_CATCHUP_FULL) { /* every flag was listed, so what was not listed is not there */
@@ -718,6 +729,13 @@ imap_catchup_prove_by(struct imap_catchup *catchup, const struct uidset *there)
 	imap_catchup_difference(catchup->known, there, &catchup->vanished);
 	imap_catchup_difference(there, catchup->known, &unknown);
 	imap_catchup_difference(&unknown, &catchup->fresh, &catchup->wanted);
+	for (size_t i = 0; lacks_flags(catchup) && i < catchup->known->count; i++) {
+		struct uid_range range = catchup->known->ranges[i];
+
+		if (range.last >= catchup->next) {
+			uidset_add(&catchup->wanted, range.first > catchup->next ? range.first : catchup->next, range.last);
+		}
+	}
 	catchup->proven = true;
 }
 
