@@ -171,6 +171,20 @@ push_settle_lost(struct run *run, struct store_txn *txn, struct intent *intent, 
 	return intent_update(txn, intent, err);
 }
 
+/* A right that is missing now may have been there at the last scan: the next pass looks at the mailbox again. */
+static bool
+push_doubt_rights(struct run *run, struct store_txn *txn, struct mailbox_id mailbox, struct error *err)
+{
+	struct run_box *box = run_box_of(run, mailbox);
+
+	if (box == NULL || box->base.seen_uidnext == 0) {
+		return true;
+	}
+	box->base.seen_uidnext = 0;
+	run->result->again = true;
+	return base_mailbox_put(txn, RUN_REMOTE, &box->base, err);
+}
+
 static bool
 push_settle_refused(struct run *run, struct store_txn *txn, const struct push_item *item, struct mailbox_id mailbox, const struct error *why,
 		    struct error *err)
@@ -179,6 +193,10 @@ push_settle_refused(struct run *run, struct store_txn *txn, const struct push_it
 
 	run->result->failed++;
 	run_say(run, "%s: message %" PRIu64 ": %s", box->name, item->number.value, why->text);
+	if (why->kind == ERROR_REFUSED &&
+	    (!push_doubt_rights(run, txn, mailbox, err) || (item->has_base && !push_doubt_rights(run, txn, item->base.mailbox, err)))) {
+		return false;
+	}
 	return message_set_failed(txn, item->number, why->text, err) &&
 	       aside_note(txn, RUN_REMOTE, item->number, mailbox, SIDE_REMOTE, slice_of(why->text), err);
 }

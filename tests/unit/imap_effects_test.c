@@ -143,7 +143,7 @@ a_bad_message_is_found_by_halves(void **state)
 	assert_int_equal(uploads.items[0].uid.uid, 1);
 	assert_int_equal(uploads.items[1].uid.uid, 2);
 	assert_int_equal(uploads.items[2].outcome, REMOTE_REFUSED);
-	assert_int_equal(uploads.items[2].error.kind, ERROR_SPACE);
+	assert_int_equal(uploads.items[2].error.kind, ERROR_ITEM);
 	assert_int_equal(uploads.items[3].uid.uid, 3);
 	clear_stage(&stage);
 }
@@ -201,7 +201,7 @@ a_literal_that_is_refused_early_is_not_sent(void **state)
 
 	assert_true(uploads.fine);
 	assert_int_equal(uploads.items[0].outcome, REMOTE_REFUSED);
-	assert_int_equal(uploads.items[0].error.kind, ERROR_SPACE);
+	assert_int_equal(uploads.items[0].error.kind, ERROR_ITEM);
 	assert_int_equal(uploads.items[1].outcome, REMOTE_DONE);
 	clear_stage(&stage);
 }

@@ -21,7 +21,7 @@ codes_say_what_can_be_done(void **state)
 		const char *code, *what;
 		enum error_kind kind;
 	} rows[] = {
-		{"OVERQUOTA", "APPEND", ERROR_SPACE},
+		{"OVERQUOTA", "APPEND", ERROR_ITEM},
 		{"TRYCREATE", "APPEND", ERROR_GONE},
 		{"NONEXISTENT", "SELECT", ERROR_GONE},
 		{"ALREADYEXISTS", "CREATE", ERROR_EXISTS},

@@ -10,7 +10,7 @@ static const struct {
 	enum error_kind kind;
 	enum error_kind at_login;
 } codes[] = {
-	{"OVERQUOTA", ERROR_SPACE, ERROR_ITEM},
+	{"OVERQUOTA", ERROR_ITEM, ERROR_ITEM}, /* ERROR_SPACE is of our own disk, and stops everything */
 	{"LIMIT", ERROR_ITEM, ERROR_THROTTLED},
 	{"INUSE", ERROR_ITEM, ERROR_THROTTLED},
 	{"UNAVAILABLE", ERROR_ITEM, ERROR_UNREACHABLE},
@@ -41,9 +41,9 @@ static const struct {
 	{"bandwidth limit", ERROR_THROTTLED},
 	{"rate limit", ERROR_THROTTLED},
 	{"authenticated but not connected", ERROR_UNREACHABLE},
-	{"quota exceeded", ERROR_SPACE},
-	{"over quota", ERROR_SPACE},
-	{"exceeded quota", ERROR_SPACE},
+	{"quota exceeded", ERROR_ITEM},
+	{"over quota", ERROR_ITEM},
+	{"exceeded quota", ERROR_ITEM},
 };
 
 static const char *const gone_sentences[] = {
@@ -122,6 +122,9 @@ kind_of(const struct imap_response *answer, const char *text, bool login)
 	}
 	if (answer->status == IMAP_BYE) {
 		return ERROR_RETRY;
+	}
+	if (answer->status == IMAP_NO && strstr(text, "permission denied") != NULL) { /* Cyrus has no code for it */
+		return ERROR_REFUSED;
 	}
 	return imap_refusal_is_gone(answer) ? ERROR_GONE : ERROR_ITEM;
 }
