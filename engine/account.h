@@ -36,8 +36,8 @@ enum account_state {
 
 struct account_condition {
 	enum account_state state;
-	int64_t since_s;    /* by the wall clock */
-	int64_t next_try_s; /* 0: none is planned */
+	int64_t since_s;      /* by the wall clock */
+	int64_t next_try_s;   /* 0: none is planned */
 	enum error_kind kind; /* of the reason; ERROR_NONE: there is none */
 	char reason[ERROR_TEXT_MAX];
 };

@@ -26,7 +26,7 @@ struct admin_sync_result {
 	uint64_t turns, commands, octets_in, octets_out;
 	uint64_t again, again_in_ms; /* 1: another pass is due, after that time */
 	bool reconnect;              /* ... on a new connection */
-	struct buf text; /* a line per failure, hold and deferral; with dry_run the plan */
+	struct buf text;             /* a line per failure, hold and deferral; with dry_run the plan */
 };
 void admin_sync_result_finish(struct admin_sync_result *result);
 

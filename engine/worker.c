@@ -454,8 +454,8 @@ run_own_pass(struct worker *worker, bool local_only)
 	ok = store_sync(account->store, &err) && open_session(worker, &err) &&
 	     sync_pass_run(worker->sync, worker->session, &pass, &result, &err);
 	account_set_progress(account, NULL, 0, 0);
-	did = result.mailboxes_changed + result.new_here + result.new_there + result.moved_here + result.moved_there + result.flags_here +
-		      result.flags_there + result.expunged_here + result.expunged_there >
+	did = result.mailboxes_changed + result.new_here + result.new_there + result.moved_here + result.moved_there +
+		      result.flags_here + result.flags_there + result.expunged_here + result.expunged_there >
 	      0;
 	if (!ok) {
 		note_failure(worker, &err);
@@ -512,7 +512,8 @@ serve(struct worker *worker, struct worker_request *request)
 	sync_destroy(&own);
 	account_set_progress(account, NULL, 0, 0);
 	if (ok) {
-		note_success(worker, request->options.mailbox_count == 0 && !request->options.dry_run && request->result.deferred == 0);
+		note_success(worker, request->options.mailbox_count == 0 && !request->options.dry_run &&
+					     request->result.deferred == 0);
 		if (request->result.reconnect) {
 			close_session(worker);
 		}

@@ -47,7 +47,8 @@ bool intent_each(struct store_txn *txn, uint32_t remote,
 	MUST_CHECK;
 
 /* Whether there is one of this message. */
-bool intent_exists(struct store_txn *txn, uint32_t remote, struct number number, bool *out, struct error *err) MUST_CHECK;
+bool intent_exists(struct store_txn *txn, uint32_t remote, struct number number, bool *out, struct error *err)
+	MUST_CHECK;
 
 /* --- set aside (R13) --- */
 struct aside {

@@ -19,7 +19,8 @@ brake_over(const struct brake_policy *policy, const struct brake_count *count)
 static bool
 brake_emptied(const struct brake_count *count)
 {
-	return count->waiting > 0 && count->left == 0 && count->largest > BRAKE_FREE && count->passed + count->waiting >= count->largest;
+	return count->waiting > 0 && count->left == 0 && count->largest > BRAKE_FREE &&
+	       count->passed + count->waiting >= count->largest;
 }
 
 enum brake_reason

@@ -34,7 +34,8 @@ enum brake_reason {
 };
 
 /* Decides for one mailbox and the account it is in. With policy.off only an emptied mailbox is held. */
-enum brake_reason brake_decide(const struct brake_policy *policy, const struct brake_count *mailbox, const struct brake_count *account);
+enum brake_reason brake_decide(
+	const struct brake_policy *policy, const struct brake_count *mailbox, const struct brake_count *account);
 
 /* A burst of more than BRAKE_FREE waiting leaves when none was added for 2 s, so that it is seen whole: gives for how long it must still
  * wait, 0 for not. `newest_age_ms` is how long ago the last was added. */

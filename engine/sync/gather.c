@@ -43,7 +43,8 @@ gather_listed(const struct run *run, const struct base_mailbox *base)
 	for (size_t i = 0; i < run->remote_count; i++) {
 		const struct remote_mailbox *mailbox = &run->remotes[i].mailbox;
 
-		if ((mailbox->attributes & REMOTE_NOSELECT) == 0 && slice_equal(mailbox->raw_name, slice_of(base->raw_name))) {
+		if ((mailbox->attributes & REMOTE_NOSELECT) == 0 &&
+			slice_equal(mailbox->raw_name, slice_of(base->raw_name))) {
 			return &run->remotes[i];
 		}
 	}
@@ -108,9 +109,11 @@ gather_add_box(void *context, const struct base_mailbox *base, struct error *err
 	box->base.raw_name = slice_dup(slice_of(base->raw_name));
 	box->base.name = slice_dup(slice_of(base->name));
 	box->base.permanent = flags_copy(&base->permanent);
-	box->vanished = !run->pass->local_only && box->remote == NULL && mailbox_name_selected(slice_of(run->sync->settings->mailboxes), slice_of(base->name));
+	box->vanished = !run->pass->local_only && box->remote == NULL &&
+			mailbox_name_selected(slice_of(run->sync->settings->mailboxes), slice_of(base->name));
 	/* One that was removed here as well: what is gone from it there has nothing to wait for. */
-	box->wants_scan = gather_named(run, box->name) && box->remote != NULL && gather_differs(run, box) && (box->live || base->uidvalidity != 0);
+	box->wants_scan = gather_named(run, box->name) && box->remote != NULL && gather_differs(run, box) &&
+			  (box->live || base->uidvalidity != 0);
 	if (base->uidvalidity == 0 && mailbox.messages > 0) {
 		box->has_unpaired = true;
 	}
@@ -128,7 +131,8 @@ gather_mark_change(void *context, const struct base_change *change, struct error
 	bool live = change->message.expunged_s == 0, based = change->has_base && change->base.gone == BASE_HERE;
 
 	(void)err;
-	if (to != NULL && live && !change->has_base && change->message.body != 0 && change->message.modseq.value > to->base.merged.value) {
+	if (to != NULL && live && !change->has_base && change->message.body != 0 &&
+		change->message.modseq.value > to->base.merged.value) {
 		to->has_unpaired = to->wants_push = true;
 	}
 	bool moved = change->base.mailbox.value != change->message.mailbox.value;
@@ -236,14 +240,16 @@ gather_read_boxes(struct run *run, struct store_txn *txn, void *context, struct 
 	}
 	run->fresh = true;
 	for (size_t i = 0; i < run->box_count; i++) {
-		since.value = run->boxes[i].base.merged.value < since.value ? run->boxes[i].base.merged.value : since.value;
+		since.value =
+			run->boxes[i].base.merged.value < since.value ? run->boxes[i].base.merged.value : since.value;
 		run->fresh &= run->boxes[i].base.uidvalidity == 0;
 	}
 	if (run->direction != SYNC_PULL && since.value < run->snapshot.value &&
-	    !base_change_each(txn, RUN_REMOTE, since, gather_mark_change, run, err)) {
+		!base_change_each(txn, RUN_REMOTE, since, gather_mark_change, run, err)) {
 		return false;
 	}
-	return aside_each(txn, RUN_REMOTE, gather_mark_aside, gather, err) && hold_each(txn, RUN_REMOTE, gather_mark_hold, gather, err) &&
+	return aside_each(txn, RUN_REMOTE, gather_mark_aside, gather, err) &&
+	       hold_each(txn, RUN_REMOTE, gather_mark_hold, gather, err) &&
 	       intent_each(txn, RUN_REMOTE, gather_take_intent, run, err);
 }
 
@@ -295,7 +301,8 @@ gather_reread(struct run *run, struct store_txn *txn, void *context, struct erro
 			box->base = base;
 		} else if (err->kind == ERROR_GONE) {
 			error_clear(err);
-			box->failed = run->result->again = true; /* it is another's no more, or ours no more: the next pass sees */
+			box->failed = run->result->again =
+				true; /* it is another's no more, or ours no more: the next pass sees */
 		} else {
 			return false;
 		}

@@ -41,15 +41,16 @@ holds_look_elsewhere(void *context, struct number number)
 {
 	struct holds_placement *placement = context;
 
-	placement->elsewhere = bsearch(&number, placement->numbers, placement->count, sizeof(number), holds_compare_numbers) == NULL;
+	placement->elsewhere =
+		bsearch(&number, placement->numbers, placement->count, sizeof(number), holds_compare_numbers) == NULL;
 	return !placement->elsewhere;
 }
 
 /* Counted is what is left without a placement: not a message whose body stays elsewhere, nor one that was replaced, nor in the trash one that came
  * more than a day ago. `numbers` rise. */
 static bool
-holds_counts(struct run *run, struct store_txn *txn, const struct run_box *box, const struct number *numbers, size_t count, struct number number,
-	     bool *out, struct error *err)
+holds_counts(struct run *run, struct store_txn *txn, const struct run_box *box, const struct number *numbers,
+	size_t count, struct number number, bool *out, struct error *err)
 {
 	struct holds_placement placement = {.numbers = numbers, .count = count};
 	struct message message;
@@ -67,8 +68,8 @@ holds_counts(struct run *run, struct store_txn *txn, const struct run_box *box, 
 }
 
 bool
-holds_make(struct run *run, struct store_txn *txn, struct mailbox_id mailbox, enum side side, enum hold_kind kind, const char *reason,
-	   const struct number *numbers, size_t count, struct error *err)
+holds_make(struct run *run, struct store_txn *txn, struct mailbox_id mailbox, enum side side, enum hold_kind kind,
+	const char *reason, const struct number *numbers, size_t count, struct error *err)
 {
 	struct hold hold = {.mailbox = mailbox, .side = side, .kind = kind};
 	char *text = slice_dup(slice_of(reason));
@@ -88,13 +89,14 @@ holds_make(struct run *run, struct store_txn *txn, struct mailbox_id mailbox, en
 }
 
 static bool
-holds_fill_counts(struct run *run, struct store_txn *txn, struct mailbox_id mailbox, enum side side, uint64_t waiting, uint64_t left,
-		  struct brake_count *out, struct error *err)
+holds_fill_counts(struct run *run, struct store_txn *txn, struct mailbox_id mailbox, enum side side, uint64_t waiting,
+	uint64_t left, struct brake_count *out, struct error *err)
 {
 	(void)run;
 	out->waiting = waiting;
 	out->left = left;
-	if (!hold_passed(txn, RUN_REMOTE, mailbox, side, &out->passed, err) || !hold_largest(txn, RUN_REMOTE, mailbox, side, &out->largest, err)) {
+	if (!hold_passed(txn, RUN_REMOTE, mailbox, side, &out->passed, err) ||
+		!hold_largest(txn, RUN_REMOTE, mailbox, side, &out->largest, err)) {
 		return false;
 	}
 	if (out->largest < left + waiting) {
@@ -103,8 +105,7 @@ holds_fill_counts(struct run *run, struct store_txn *txn, struct mailbox_id mail
 	return true;
 }
 
-static bool
-holds_account_messages(struct store_txn *txn, uint64_t *out, struct error *err);
+static bool holds_account_messages(struct store_txn *txn, uint64_t *out, struct error *err);
 
 /* What was removed here is not counted here any more; what is to be removed here still is. */
 static uint64_t
@@ -117,11 +118,12 @@ holds_left_of_account(enum side side, uint64_t total, uint64_t counted)
 }
 
 bool
-holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum side side, const struct number *numbers, size_t count, uint64_t left,
-	     bool *out_pass, struct error *err)
+holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum side side, const struct number *numbers,
+	size_t count, uint64_t left, bool *out_pass, struct error *err)
 {
 	const struct sync_settings *settings = run->sync->settings;
-	struct brake_policy policy = {.percent = settings->hold_percent, .number = settings->hold_number, .off = settings->hold_off};
+	struct brake_policy policy = {
+		.percent = settings->hold_percent, .number = settings->hold_number, .off = settings->hold_off};
 	struct brake_count mailbox = {0}, account = {0};
 	uint64_t counted = 0, total;
 	bool *counts = arena_alloc(&run->arena, count * sizeof(*counts) + 1);
@@ -135,8 +137,10 @@ holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum s
 		}
 		counted += counts[i];
 	}
-	if (!holds_account_messages(txn, &total, err) || !holds_fill_counts(run, txn, box->id, side, counted, left, &mailbox, err) ||
-	    !holds_fill_counts(run, txn, (struct mailbox_id){0}, side, counted, holds_left_of_account(side, total, counted), &account, err)) {
+	if (!holds_account_messages(txn, &total, err) ||
+		!holds_fill_counts(run, txn, box->id, side, counted, left, &mailbox, err) ||
+		!holds_fill_counts(run, txn, (struct mailbox_id){0}, side, counted,
+			holds_left_of_account(side, total, counted), &account, err)) {
 		return false;
 	}
 	enum brake_reason reason = counted > 0 ? brake_decide(&policy, &mailbox, &account) : BRAKE_PASS;
@@ -153,7 +157,8 @@ holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum s
 		*out_pass = true;
 		/* The sizes that are noted now and then may be older than what came and goes now. */
 		if (!hold_note_size(txn, RUN_REMOTE, box->id, side, mailbox.left + mailbox.waiting, err) ||
-		    !hold_note_size(txn, RUN_REMOTE, (struct mailbox_id){0}, side, account.left + account.waiting, err)) {
+			!hold_note_size(
+				txn, RUN_REMOTE, (struct mailbox_id){0}, side, account.left + account.waiting, err)) {
 			return false;
 		}
 		for (size_t i = 0; i < count; i++) {
@@ -165,8 +170,8 @@ holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum s
 	}
 	*out_pass = false;
 	run->result->held += count;
-	run_say(run, "%s: held: %zu message%s would be expunged %s: %s: see `mailfs held`", box->name, count, count == 1 ? "" : "s",
-		side == SIDE_LOCAL ? "here" : "on the server", why);
+	run_say(run, "%s: held: %zu message%s would be expunged %s: %s: see `mailfs held`", box->name, count,
+		count == 1 ? "" : "s", side == SIDE_LOCAL ? "here" : "on the server", why);
 	return holds_make(run, txn, box->id, side, kind, why, numbers, count, err);
 }
 
@@ -206,7 +211,7 @@ holds_note_one_size(void *context, const struct mailbox *mailbox, struct error *
 	sizes->total += mailbox->messages;
 	return mailbox->messages <= BRAKE_FREE ||
 	       (hold_note_size(sizes->txn, RUN_REMOTE, mailbox->id, SIDE_LOCAL, mailbox->messages, err) &&
-		hold_note_size(sizes->txn, RUN_REMOTE, mailbox->id, SIDE_REMOTE, mailbox->messages, err));
+		       hold_note_size(sizes->txn, RUN_REMOTE, mailbox->id, SIDE_REMOTE, mailbox->messages, err));
 }
 
 static bool
@@ -284,7 +289,8 @@ holds_collect_number(void *context, struct number number, struct error *err)
 
 /* What a hold kept here and the remote has not: confirmed it goes, reverted it is new to the remote and is uploaded again. */
 static bool
-holds_answer_here(struct run *run, struct store_txn *txn, const struct hold *hold, struct number number, struct error *err)
+holds_answer_here(
+	struct run *run, struct store_txn *txn, const struct hold *hold, struct number number, struct error *err)
 {
 	struct message message;
 
@@ -312,7 +318,8 @@ holds_answer_here(struct run *run, struct store_txn *txn, const struct hold *hol
 
 /* What was removed here and a hold keeps there: confirmed it is expunged by push, reverted it comes back here as a new message of the same body. */
 static bool
-holds_answer_there(struct run *run, struct store_txn *txn, const struct hold *hold, struct number number, struct error *err)
+holds_answer_there(
+	struct run *run, struct store_txn *txn, const struct hold *hold, struct number number, struct error *err)
 {
 	struct message message;
 	struct envelope envelope = {0};
@@ -335,7 +342,8 @@ holds_answer_there(struct run *run, struct store_txn *txn, const struct hold *ho
 		memcpy(new.identity, message.identity, sizeof(new.identity));
 		ok = message_load_envelope(txn, number, &envelope, err);
 		new.envelope = &envelope;
-		ok = ok && message_create(txn, &new, &back, err) && base_message_renumber(txn, RUN_REMOTE, number, back, err);
+		ok = ok && message_create(txn, &new, &back, err) &&
+		     base_message_renumber(txn, RUN_REMOTE, number, back, err);
 		run->result->new_here += ok;
 		envelope_finish(&envelope);
 	}
@@ -373,7 +381,7 @@ holds_answer_mailbox(struct run *run, struct store_txn *txn, const struct hold *
 
 		/* It has children: it stays as their directory. */
 		if (!mailbox_expunge(txn, hold->mailbox, true, MESSAGE_CONFIRMED, &why) &&
-		    !mailbox_set_kind(txn, hold->mailbox, MAILBOX_DIRECTORY, err)) {
+			!mailbox_set_kind(txn, hold->mailbox, MAILBOX_DIRECTORY, err)) {
 			return false;
 		}
 	}
@@ -404,7 +412,8 @@ holds_write_answer(struct run *run, struct store_txn *txn, void *context, struct
 		}
 		error_clear(err);
 		/* What push has to expunge stays listed until it is done. */
-		if ((hold->state == HOLD_REVERTED || hold->side == SIDE_LOCAL) && !hold_remove_message(txn, hold->id, number, err)) {
+		if ((hold->state == HOLD_REVERTED || hold->side == SIDE_LOCAL) &&
+			!hold_remove_message(txn, hold->id, number, err)) {
 			return false;
 		}
 	}
@@ -492,7 +501,8 @@ holds_find_vanished(void *context, const struct hold *hold, struct error *err)
 	struct holds_unhold *unhold = context;
 
 	(void)err;
-	if (hold->mailbox.value == unhold->mailbox.value && hold->kind == HOLD_VANISHED && hold->state == HOLD_WAITING) {
+	if (hold->mailbox.value == unhold->mailbox.value && hold->kind == HOLD_VANISHED &&
+		hold->state == HOLD_WAITING) {
 		unhold->hold = hold->id;
 	}
 	return true;
@@ -506,5 +516,6 @@ holds_unhold_vanished(struct store_txn *txn, struct mailbox_id mailbox, struct e
 	if (!hold_each(txn, RUN_REMOTE, holds_find_vanished, &unhold, err)) {
 		return false;
 	}
-	return unhold.hold == 0 || (hold_each_message(txn, unhold.hold, holds_unhold_number, txn, err) && hold_remove(txn, unhold.hold, err));
+	return unhold.hold == 0 || (hold_each_message(txn, unhold.hold, holds_unhold_number, txn, err) &&
+					   hold_remove(txn, unhold.hold, err));
 }

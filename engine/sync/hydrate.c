@@ -7,15 +7,15 @@
 #include "engine/sync/run.h"
 
 #define HYDRATE_BATCH_MESSAGES 64
-#define HYDRATE_BATCH_BYTES (4u << 20)
-#define HYDRATE_WANTED 4096 /* numbers gathered at a time */
+#define HYDRATE_BATCH_BYTES    (4u << 20)
+#define HYDRATE_WANTED         4096 /* numbers gathered at a time */
 
 struct hydrate_item {
 	struct number number;
 	uint32_t uid;
 	uint64_t size_bytes;
-	bool listed;   /* its header is here */
-	bool told;     /* done has heard */
+	bool listed; /* its header is here */
+	bool told;   /* done has heard */
 	struct body_prepared *body;
 };
 
@@ -28,8 +28,8 @@ struct hydrate {
 	size_t count;
 	void (*done)(void *context, struct number number, const struct error *error);
 	void *context;
-	struct spool *spool;       /* of the message that is coming in */
-	bool failed;               /* ... could not be kept */
+	struct spool *spool; /* of the message that is coming in */
+	bool failed;         /* ... could not be kept */
 	struct error failure;
 	struct hydrate_item *batch[HYDRATE_BATCH_MESSAGES];
 	size_t batch_count, batch_bytes;
@@ -84,8 +84,8 @@ hydrate_write_one(struct store_txn *txn, struct hydrate_item *item, struct error
 		(void)envelope_read_keys(&keys, &envelope);
 		identity = identity_of_keys(&keys);
 	}
-	bool ok = message_set_body(txn, item->number, id, body_prepared_get(item->body)->size_bytes, listed ? NULL : &envelope,
-				   listed ? NULL : identity.bytes, err);
+	bool ok = message_set_body(txn, item->number, id, body_prepared_get(item->body)->size_bytes,
+		listed ? NULL : &envelope, listed ? NULL : identity.bytes, err);
 
 	if (!listed) {
 		envelope_finish(&envelope);
@@ -185,7 +185,8 @@ hydrate_end(void *context, uint32_t uid, bool found, struct error *err)
 	}
 	spool_close(&hydrate->spool);
 	hydrate->batch[hydrate->batch_count++] = item;
-	hydrate->batch_bytes += (size_t)(body_prepared_get(item->body)->is_file ? 0 : body_prepared_get(item->body)->size_bytes);
+	hydrate->batch_bytes +=
+		(size_t)(body_prepared_get(item->body)->is_file ? 0 : body_prepared_get(item->body)->size_bytes);
 	if (hydrate->batch_count < HYDRATE_BATCH_MESSAGES && hydrate->batch_bytes < HYDRATE_BATCH_BYTES) {
 		return true;
 	}
@@ -204,7 +205,8 @@ hydrate_compare(const void *left, const void *right)
 
 /* Adds a message if its body is missing; those that have it are told at once. */
 static bool
-hydrate_add(struct hydrate *hydrate, struct store_txn *txn, struct number number, struct mailbox_id *mailbox, struct error *err)
+hydrate_add(struct hydrate *hydrate, struct store_txn *txn, struct number number, struct mailbox_id *mailbox,
+	struct error *err)
 {
 	struct hydrate_item item = {.number = number};
 	struct base_message base;
@@ -283,8 +285,10 @@ static bool
 hydrate_fetch(struct hydrate *hydrate, struct remote_session *session, struct error *err)
 {
 	SCOPED(uidset_finish) struct uidset uids = UIDSET_INIT;
-	struct remote_target target = {.raw_name = slice_of(hydrate->base.raw_name), .uidvalidity = hydrate->base.uidvalidity};
-	const struct remote_body_sink sink = {.begin = hydrate_begin, .data = hydrate_data, .end = hydrate_end, .context = hydrate};
+	struct remote_target target = {
+		.raw_name = slice_of(hydrate->base.raw_name), .uidvalidity = hydrate->base.uidvalidity};
+	const struct remote_body_sink sink = {
+		.begin = hydrate_begin, .data = hydrate_data, .end = hydrate_end, .context = hydrate};
 	uint64_t *sizes = calloc(hydrate->count, sizeof(*sizes));
 
 	if (sizes == NULL) {
@@ -309,8 +313,9 @@ hydrate_fetch(struct hydrate *hydrate, struct remote_session *session, struct er
 }
 
 bool
-sync_hydrate(struct io *io, struct store *store, struct remote_session *session, struct mailbox_id mailbox, const struct number *numbers, size_t count,
-	     void (*done)(void *context, struct number number, const struct error *error), void *context, struct error *err)
+sync_hydrate(struct io *io, struct store *store, struct remote_session *session, struct mailbox_id mailbox,
+	const struct number *numbers, size_t count,
+	void (*done)(void *context, struct number number, const struct error *error), void *context, struct error *err)
 {
 	struct hydrate hydrate = {.store = store, .io = io, .done = done, .context = context};
 	struct error gone = ERROR_INIT;
@@ -320,7 +325,8 @@ sync_hydrate(struct io *io, struct store *store, struct remote_session *session,
 	if (hydrate.items == NULL) {
 		abort();
 	}
-	bool ok = hydrate_prepare(&hydrate, numbers, count, err) && (hydrate.count == 0 || hydrate_fetch(&hydrate, session, err));
+	bool ok = hydrate_prepare(&hydrate, numbers, count, err) &&
+		  (hydrate.count == 0 || hydrate_fetch(&hydrate, session, err));
 
 	error_set(&gone, ERROR_GONE, "the message is gone from the server");
 	for (size_t i = 0; i < hydrate.count; i++) {
@@ -428,8 +434,8 @@ hydrate_note_missing(void *context, struct number number, struct mailbox_id mail
 {
 	struct hydrate_wanted *wanted = context;
 
-	if (wanted->skipped_sorted > 0 &&
-		bsearch(&number.value, wanted->skipped, wanted->skipped_sorted, sizeof(*wanted->skipped), hydrate_compare_u64) != NULL) {
+	if (wanted->skipped_sorted > 0 && bsearch(&number.value, wanted->skipped, wanted->skipped_sorted,
+						  sizeof(*wanted->skipped), hydrate_compare_u64) != NULL) {
 		return true;
 	}
 	wanted->numbers[wanted->count] = number;
@@ -456,10 +462,11 @@ hydrate_note_done(void *context, struct number number, const struct error *error
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
 
 	wanted->result->failed++;
-	buf_printf(&wanted->result->text, "message %" PRIu64 ": its body could not be brought here: %s\n", number.value, error->text);
+	buf_printf(&wanted->result->text, "message %" PRIu64 ": its body could not be brought here: %s\n", number.value,
+		error->text);
 	if (!store_write_begin(wanted->sync->store, STORE_ENGINE, &txn, &why) ||
-	    !aside_note(txn, RUN_REMOTE, number, (struct mailbox_id){0}, SIDE_LOCAL, slice_of(error->text), &why) ||
-	    !store_write_commit(&txn, STORE_LAZY, &why)) {
+		!aside_note(txn, RUN_REMOTE, number, (struct mailbox_id){0}, SIDE_LOCAL, slice_of(error->text), &why) ||
+		!store_write_commit(&txn, STORE_LAZY, &why)) {
 		log_warn("sync", "number=%" PRIu64 " not noted as set aside: %s", number.value, why.text);
 	}
 }
@@ -475,7 +482,8 @@ hydrate_gather(struct hydrate_wanted *wanted, int64_t since_s, struct error *err
 	}
 	wanted->skipped_sorted = wanted->skipped_count;
 	return store_read_begin(wanted->sync->store, &txn, err) &&
-	       message_each_missing(txn, (struct mailbox_id){0}, since_s, HYDRATE_WANTED + wanted->skipped_count, hydrate_note_missing, wanted, err);
+	       message_each_missing(txn, (struct mailbox_id){0}, since_s, HYDRATE_WANTED + wanted->skipped_count,
+		       hydrate_note_missing, wanted, err);
 }
 
 static bool
@@ -487,8 +495,8 @@ hydrate_round(struct hydrate_wanted *wanted, struct remote_session *session, str
 		while (next < wanted->count && wanted->mailboxes[next].value == wanted->mailboxes[first].value) {
 			next++;
 		}
-		if (!sync_hydrate(wanted->sync->io, wanted->sync->store, session, wanted->mailboxes[first], &wanted->numbers[first], next - first,
-				  hydrate_note_done, wanted, err)) {
+		if (!sync_hydrate(wanted->sync->io, wanted->sync->store, session, wanted->mailboxes[first],
+			    &wanted->numbers[first], next - first, hydrate_note_done, wanted, err)) {
 			/* Only this mailbox's: it went or was rebuilt meanwhile. Its messages are passed over until the next time. */
 			if (!session->ops->alive(session) || (!run_error_is_local(err) && err->kind != ERROR_RETRY)) {
 				return false;
@@ -503,10 +511,13 @@ hydrate_round(struct hydrate_wanted *wanted, struct remote_session *session, str
 }
 
 bool
-sync_hydrate_wanted(struct sync *sync, struct remote_session *session, const struct sync_pass *pass, struct sync_result *result, struct error *err)
+sync_hydrate_wanted(struct sync *sync, struct remote_session *session, const struct sync_pass *pass,
+	struct sync_result *result, struct error *err)
 {
 	struct hydrate_wanted wanted = {.sync = sync, .result = result, .pass = pass, .now_s = io_wall_s(sync->io)};
-	int64_t since_s = sync->settings->bodies_since_s != NULL ? sync->settings->bodies_since_s(sync->settings->context) : INT64_MIN;
+	int64_t since_s = sync->settings->bodies_since_s != NULL
+				  ? sync->settings->bodies_since_s(sync->settings->context)
+				  : INT64_MIN;
 	bool ok;
 
 	if (since_s == INT64_MAX || pass->dry_run) {
@@ -520,7 +531,8 @@ sync_hydrate_wanted(struct sync *sync, struct remote_session *session, const str
 	{
 		SCOPED(store_read_end) struct store_txn *txn = NULL;
 
-		ok = store_read_begin(sync->store, &txn, err) && aside_each(txn, RUN_REMOTE, hydrate_note_aside, &wanted, err);
+		ok = store_read_begin(sync->store, &txn, err) &&
+		     aside_each(txn, RUN_REMOTE, hydrate_note_aside, &wanted, err);
 	}
 	ok = ok && hydrate_forget_stale(&wanted, err);
 	do {

@@ -58,7 +58,8 @@ mailboxes_note(void *context, const struct remote_mailbox *mailbox, struct error
 		run->result->failed++;
 		return true;
 	}
-	if (!mailbox_name_is_inbox(buf_slice(&name)) && !mailbox_name_selected(slice_of(run->sync->settings->mailboxes), buf_slice(&name))) {
+	if (!mailbox_name_is_inbox(buf_slice(&name)) &&
+		!mailbox_name_selected(slice_of(run->sync->settings->mailboxes), buf_slice(&name))) {
 		return true;
 	}
 	if (mailboxes_name_taken(run, buf_slice(&name))) {
@@ -104,7 +105,8 @@ mailboxes_add_local(void *context, const struct mailbox *mailbox, struct error *
 
 	(void)err;
 	if (mailbox->kind == MAILBOX_VIRTUAL ||
-	    (!mailbox_name_is_inbox(name) && !mailbox_name_selected(slice_of(all->run->sync->settings->mailboxes), name))) {
+		(!mailbox_name_is_inbox(name) &&
+			!mailbox_name_selected(slice_of(all->run->sync->settings->mailboxes), name))) {
 		return true;
 	}
 	all->locals = mailboxes_grow(all->locals, all->local_count, sizeof(*all->locals));
@@ -127,7 +129,8 @@ mailboxes_add_base(void *context, const struct base_mailbox *base, struct error 
 	struct slice name = slice_of(base->name);
 
 	(void)err;
-	if (!mailbox_name_is_inbox(name) && !mailbox_name_selected(slice_of(all->run->sync->settings->mailboxes), name)) {
+	if (!mailbox_name_is_inbox(name) &&
+		!mailbox_name_selected(slice_of(all->run->sync->settings->mailboxes), name)) {
 		return true;
 	}
 	all->bases = mailboxes_grow(all->bases, all->base_count, sizeof(*all->bases));
@@ -166,7 +169,8 @@ mailboxes_read(struct run *run, struct store_txn *txn, void *context, struct err
 			.subscribed = (mailbox->attributes & REMOTE_SUBSCRIBED) != 0,
 		};
 	}
-	return mailbox_each(txn, true, mailboxes_add_local, all, err) && base_mailbox_each(txn, RUN_REMOTE, mailboxes_add_base, all, err);
+	return mailbox_each(txn, true, mailboxes_add_local, all, err) &&
+	       base_mailbox_each(txn, RUN_REMOTE, mailboxes_add_base, all, err);
 }
 
 /* --- steps on the store --- */
@@ -174,12 +178,13 @@ mailboxes_read(struct run *run, struct store_txn *txn, void *context, struct err
 struct mailboxes_step {
 	struct mailboxes *all;
 	const struct tree_step *step;
-	const char *raw_to;        /* of a rename there that was done */
+	const char *raw_to; /* of a rename there that was done */
 	struct slice name_to;
 };
 
 static bool
-mailboxes_fill_base(struct store_txn *txn, struct mailbox_id id, const struct run_remote *remote, bool *out_changed, struct error *err)
+mailboxes_fill_base(struct store_txn *txn, struct mailbox_id id, const struct run_remote *remote, bool *out_changed,
+	struct error *err)
 {
 	struct base_mailbox base;
 	bool known = base_mailbox_load(txn, RUN_REMOTE, id, &base, err);
@@ -201,8 +206,9 @@ mailboxes_fill_base(struct store_txn *txn, struct mailbox_id id, const struct ru
 	}
 	bool subscribed = (remote->mailbox.attributes & REMOTE_SUBSCRIBED) != 0;
 	bool same_id = remote->mailbox.id.kind == GUID_NONE || guid_equal(&base.id, &remote->mailbox.id);
-	bool same = known && slice_equal(slice_of(base.raw_name), remote->mailbox.raw_name) && slice_equal(slice_of(base.name), remote->name) &&
-		    base.separator == remote->mailbox.separator && base.attributes == remote->mailbox.attributes && same_id && base.gone_s == 0;
+	bool same = known && slice_equal(slice_of(base.raw_name), remote->mailbox.raw_name) &&
+		    slice_equal(slice_of(base.name), remote->name) && base.separator == remote->mailbox.separator &&
+		    base.attributes == remote->mailbox.attributes && same_id && base.gone_s == 0;
 	bool ok = true;
 
 	*out_changed = !same;
@@ -270,7 +276,8 @@ mailboxes_write_create(struct run *run, struct store_txn *txn, void *context, st
 			return false;
 		}
 		error_clear(err);
-		if (!mailbox_create(txn, remote->name, directory ? MAILBOX_DIRECTORY : MAILBOX_REAL, remote->mailbox.role, &id, err)) {
+		if (!mailbox_create(txn, remote->name, directory ? MAILBOX_DIRECTORY : MAILBOX_REAL,
+			    remote->mailbox.role, &id, err)) {
 			return false;
 		}
 	}
@@ -307,7 +314,8 @@ mailboxes_write_subscribe(struct run *run, struct store_txn *txn, void *context,
 		return false;
 	}
 	base.subscribed = step->step->subscribed;
-	bool ok = base_mailbox_put(txn, RUN_REMOTE, &base, err) && mailbox_set_subscribed(txn, id, step->step->subscribed, err) &&
+	bool ok = base_mailbox_put(txn, RUN_REMOTE, &base, err) &&
+		  mailbox_set_subscribed(txn, id, step->step->subscribed, err) &&
 		  aside_remove(txn, RUN_REMOTE, (struct number){0}, id, SIDE_REMOTE, err);
 
 	base_mailbox_finish(&base);
@@ -322,7 +330,8 @@ mailboxes_write_forget(struct run *run, struct store_txn *txn, void *context, st
 	struct mailbox_id id = step->all->bases[step->step->base].mailbox;
 
 	(void)run;
-	return base_mailbox_remove(txn, RUN_REMOTE, id, err) && aside_remove(txn, RUN_REMOTE, (struct number){0}, id, SIDE_REMOTE, err);
+	return base_mailbox_remove(txn, RUN_REMOTE, id, err) &&
+	       aside_remove(txn, RUN_REMOTE, (struct number){0}, id, SIDE_REMOTE, err);
 }
 
 /* --- steps on the remote --- */
@@ -344,7 +353,8 @@ mailboxes_write_settled(struct run *run, struct store_txn *txn, void *context, s
 }
 
 static bool
-mailboxes_with_intent(struct run *run, enum intent_kind kind, struct mailbox_id mailbox, const char *detail, struct intent *out, struct error *err)
+mailboxes_with_intent(struct run *run, enum intent_kind kind, struct mailbox_id mailbox, const char *detail,
+	struct intent *out, struct error *err)
 {
 	*out = (struct intent){.kind = kind, .mailbox = mailbox, .created_s = io_wall_s(run->sync->io)};
 	out->detail = slice_dup(slice_of(detail));
@@ -397,7 +407,8 @@ mailboxes_write_created(struct run *run, struct store_txn *txn, void *context, s
 		.keywords_any = true,
 		.subscribed = local->subscribed,
 	};
-	bool ok = base_mailbox_put(txn, RUN_REMOTE, &base, err) && mailbox_set_kind(txn, local->id, MAILBOX_REAL, err) &&
+	bool ok = base_mailbox_put(txn, RUN_REMOTE, &base, err) &&
+		  mailbox_set_kind(txn, local->id, MAILBOX_REAL, err) &&
 		  aside_remove(txn, RUN_REMOTE, (struct number){0}, local->id, SIDE_REMOTE, err);
 
 	(void)run;
@@ -465,8 +476,10 @@ mailboxes_write_renamed(struct run *run, struct store_txn *txn, void *context, s
 	const struct mailboxes_step *step = context;
 	const struct run_remote *remote = &run->remotes[step->step->remote];
 
-	return base_mailbox_rename(txn, RUN_REMOTE, remote->mailbox.raw_name, slice_of(step->raw_to), remote->name, step->name_to, err) &&
-	       aside_remove(txn, RUN_REMOTE, (struct number){0}, step->all->locals[step->step->local].id, SIDE_REMOTE, err);
+	return base_mailbox_rename(txn, RUN_REMOTE, remote->mailbox.raw_name, slice_of(step->raw_to), remote->name,
+		       step->name_to, err) &&
+	       aside_remove(
+		       txn, RUN_REMOTE, (struct number){0}, step->all->locals[step->step->local].id, SIDE_REMOTE, err);
 }
 
 static bool
@@ -485,14 +498,16 @@ mailboxes_read_name(struct run *run, struct store_txn *txn, void *context, struc
 
 /* After a rename there, the names of the listing that follow it follow it here too. */
 static void
-mailboxes_rename_listed(struct run *run, struct slice raw_from, struct slice raw_to, struct slice from, struct slice to, char separator)
+mailboxes_rename_listed(
+	struct run *run, struct slice raw_from, struct slice raw_to, struct slice from, struct slice to, char separator)
 {
 	for (size_t i = 0; i < run->remote_count; i++) {
 		struct run_remote *remote = &run->remotes[i];
 		struct slice raw = remote->mailbox.raw_name;
 		SCOPED(buf_finish) struct buf name = BUF_INIT;
 
-		if (!slice_has_prefix(raw, raw_from) || (raw.length > raw_from.length && raw.data[raw_from.length] != separator)) {
+		if (!slice_has_prefix(raw, raw_from) ||
+			(raw.length > raw_from.length && raw.data[raw_from.length] != separator)) {
 			continue;
 		}
 		buf_append(&name, raw_to);
@@ -550,13 +565,14 @@ mailboxes_rename_there(struct mailboxes *all, const struct tree_step *step, stru
 
 	/* A subscription is to a name: it moves along. */
 	if (was_subscribed && (!run->session->ops->subscribe(run->session, buf_slice(&raw), true, err) ||
-			       !run->session->ops->subscribe(run->session, old_raw, false, err))) {
+				      !run->session->ops->subscribe(run->session, old_raw, false, err))) {
 		if (!run_error_is_local(err)) {
 			return false;
 		}
 		error_clear(err);
 	}
-	mailboxes_rename_listed(run, old_raw, buf_slice(&raw), remote->name, context.name_to, remote->mailbox.separator);
+	mailboxes_rename_listed(
+		run, old_raw, buf_slice(&raw), remote->name, context.name_to, remote->mailbox.separator);
 	return true;
 }
 
@@ -566,7 +582,8 @@ mailboxes_subscribe_there(struct mailboxes *all, const struct tree_step *step, s
 	struct run *run = all->run;
 	struct mailboxes_step context = {.all = all, .step = step};
 
-	if (!run->session->ops->subscribe(run->session, run->remotes[step->remote].mailbox.raw_name, step->subscribed, err)) {
+	if (!run->session->ops->subscribe(
+		    run->session, run->remotes[step->remote].mailbox.raw_name, step->subscribed, err)) {
 		return mailboxes_failed(run, all->locals[step->local].id, "subscribing", err);
 	}
 	return run_write(run, mailboxes_write_subscribe, &context, STORE_LAZY, err);
@@ -579,7 +596,8 @@ mailboxes_write_renamed_removed(struct run *run, struct store_txn *txn, void *co
 	const struct mailboxes_step *step = context;
 	bool changed;
 
-	return mailboxes_fill_base(txn, step->all->bases[step->step->base].mailbox, &run->remotes[step->step->remote], &changed, err);
+	return mailboxes_fill_base(
+		txn, step->all->bases[step->step->base].mailbox, &run->remotes[step->step->remote], &changed, err);
 }
 
 static bool
@@ -654,15 +672,17 @@ mailboxes_do(struct mailboxes *all, const struct tree_step *step, struct error *
 		size_t local = step->local;
 
 		error_set(&why, ERROR_ITEM, "its name is taken on the other side: rename one of the two");
-		return run_set_aside(run, (struct number){0}, local != TREE_NONE ? all->locals[local].id : (struct mailbox_id){0}, SIDE_LOCAL, &why,
-				     err);
+		return run_set_aside(run, (struct number){0},
+			local != TREE_NONE ? all->locals[local].id : (struct mailbox_id){0}, SIDE_LOCAL, &why, err);
 	}
 	case TREE_REMOVE_THERE:
-		return all->remotes[step->remote].directory ? !mailboxes_there(run) || mailboxes_remove_directory(all, step, err)
-							    : run_write(run, mailboxes_write_renamed_removed, &context, STORE_LAZY, err);
+		return all->remotes[step->remote].directory
+			       ? !mailboxes_there(run) || mailboxes_remove_directory(all, step, err)
+			       : run_write(run, mailboxes_write_renamed_removed, &context, STORE_LAZY, err);
 	case TREE_VANISHED:
 		/* gather and removals see to what can hold messages */
-		return !mailboxes_here(run) || !all->bases[step->base].directory || run_write(run, mailboxes_write_forget, &context, STORE_LAZY, err);
+		return !mailboxes_here(run) || !all->bases[step->base].directory ||
+		       run_write(run, mailboxes_write_forget, &context, STORE_LAZY, err);
 	}
 	return true;
 }
@@ -699,8 +719,9 @@ static void
 mailboxes_print(const struct mailboxes *all, const struct tree_step *step)
 {
 	const char *what = mailboxes_action_name(step->action);
-	const char *name = step->local != TREE_NONE ? all->locals[step->local].name.data
-						    : step->remote != TREE_NONE ? all->remotes[step->remote].name.data : "?";
+	const char *name = step->local != TREE_NONE    ? all->locals[step->local].name.data
+			   : step->remote != TREE_NONE ? all->remotes[step->remote].name.data
+						       : "?";
 
 	if (what != NULL) {
 		run_say(all->run, "%s: would %s", name, what);
@@ -754,7 +775,8 @@ mailboxes_settle(struct run *run, struct store_txn *txn, void *context, struct e
 	(void)run;
 	all->txn = txn;
 	for (size_t i = 0; i < all->intent_count; i++) {
-		if (!mailboxes_settle_intent(all, &all->intents[i], err) || !intent_remove(txn, all->intents[i].id, err)) {
+		if (!mailboxes_settle_intent(all, &all->intents[i], err) ||
+			!intent_remove(txn, all->intents[i].id, err)) {
 			return false;
 		}
 	}
@@ -787,7 +809,8 @@ mailboxes_plan(struct mailboxes *all, struct tree_step **out_steps, size_t *out_
 	if (!run_read(all->run, mailboxes_read, all, err)) {
 		return false;
 	}
-	*out_count = tree_plan(all->locals, all->local_count, all->remotes, all->run->remote_count, all->bases, all->base_count, out_steps);
+	*out_count = tree_plan(all->locals, all->local_count, all->remotes, all->run->remote_count, all->bases,
+		all->base_count, out_steps);
 	return true;
 }
 
@@ -865,7 +888,8 @@ mailboxes_sync(struct run *run, struct error *err)
 			run->result->again = ok = true;
 		}
 	}
-	ok = ok && (run->pass->dry_run || !mailboxes_here(run) || run_write(run, mailboxes_write_prune, &all, STORE_LAZY, err));
+	ok = ok && (run->pass->dry_run || !mailboxes_here(run) ||
+			   run_write(run, mailboxes_write_prune, &all, STORE_LAZY, err));
 	free(steps);
 	free(all.locals);
 	free(all.bases);

@@ -99,7 +99,8 @@ match_identity_allows(const struct match_item *ours, const struct match_item *th
 }
 
 static size_t
-match_collect(const struct match_item *items, size_t count, const bool *taken, enum match_rung rung, struct match_key *keys)
+match_collect(
+	const struct match_item *items, size_t count, const bool *taken, enum match_rung rung, struct match_key *keys)
 {
 	size_t found = 0;
 
@@ -114,8 +115,9 @@ match_collect(const struct match_item *items, size_t count, const bool *taken, e
 
 /* Pairs within one run of equal keys, in order; on the identity rung each of ours takes the first of theirs that it may be. */
 static void
-match_run(const struct match_item *ours, const struct match_key *our_keys, size_t our_count, const struct match_item *theirs,
-	  const struct match_key *their_keys, size_t their_count, enum match_rung rung, bool *our_taken, bool *their_taken, size_t *out)
+match_run(const struct match_item *ours, const struct match_key *our_keys, size_t our_count,
+	const struct match_item *theirs, const struct match_key *their_keys, size_t their_count, enum match_rung rung,
+	bool *our_taken, bool *their_taken, size_t *out)
 {
 	for (size_t i = 0; i < our_count; i++) {
 		size_t mine = our_keys[i].index;
@@ -123,7 +125,8 @@ match_run(const struct match_item *ours, const struct match_key *our_keys, size_
 		for (size_t j = 0; j < their_count; j++) {
 			size_t other = their_keys[j].index;
 
-			if (their_taken[other] || (rung >= MATCH_BY_IDENTITY && !match_identity_allows(&ours[mine], &theirs[other], rung))) {
+			if (their_taken[other] || (rung >= MATCH_BY_IDENTITY &&
+							  !match_identity_allows(&ours[mine], &theirs[other], rung))) {
 				continue;
 			}
 			our_taken[mine] = their_taken[other] = true;
@@ -145,7 +148,8 @@ match_run_length(const struct match_key *keys, size_t count)
 }
 
 void
-match_pairs(const struct match_item *ours, size_t our_count, const struct match_item *theirs, size_t their_count, size_t *out)
+match_pairs(const struct match_item *ours, size_t our_count, const struct match_item *theirs, size_t their_count,
+	size_t *out)
 {
 	for (size_t i = 0; i < our_count; i++) {
 		out[i] = MATCH_NONE;
@@ -153,8 +157,10 @@ match_pairs(const struct match_item *ours, size_t our_count, const struct match_
 	if (our_count == 0 || their_count == 0) {
 		return;
 	}
-	struct match_key *our_keys = calloc(our_count, sizeof(*our_keys)), *their_keys = calloc(their_count, sizeof(*their_keys));
-	bool *our_taken = calloc(our_count, sizeof(*our_taken)), *their_taken = calloc(their_count, sizeof(*their_taken));
+	struct match_key *our_keys = calloc(our_count, sizeof(*our_keys)),
+			 *their_keys = calloc(their_count, sizeof(*their_keys));
+	bool *our_taken = calloc(our_count, sizeof(*our_taken)),
+	     *their_taken = calloc(their_count, sizeof(*their_taken));
 
 	if (our_keys == NULL || their_keys == NULL || our_taken == NULL || their_taken == NULL) {
 		abort();
@@ -174,7 +180,8 @@ match_pairs(const struct match_item *ours, size_t our_count, const struct match_
 				size_t our_run = match_run_length(&our_keys[i], ours_left - i);
 				size_t their_run = match_run_length(&their_keys[j], theirs_left - j);
 
-				match_run(ours, &our_keys[i], our_run, theirs, &their_keys[j], their_run, rung, our_taken, their_taken, out);
+				match_run(ours, &our_keys[i], our_run, theirs, &their_keys[j], their_run, rung,
+					our_taken, their_taken, out);
 				i += our_run;
 				j += their_run;
 			}

@@ -25,7 +25,8 @@ merge_masked(const struct flags *flags, const struct merge_mask *mask)
 
 /* Completes a merge whose agreed flags are known: what stands here is the agreed part and all that only we can keep. */
 static struct merge_flags
-merge_from_agreed(const struct flags *agreed, const struct flags *local, const struct flags *remote, const struct merge_mask *mask)
+merge_from_agreed(const struct flags *agreed, const struct flags *local, const struct flags *remote,
+	const struct merge_mask *mask)
 {
 	SCOPED(flags_finish) struct flags local_kept = merge_masked(local, mask);
 	SCOPED(flags_finish) struct flags only_here = flags_minus(local, &local_kept);
@@ -39,7 +40,8 @@ merge_from_agreed(const struct flags *agreed, const struct flags *local, const s
 }
 
 struct merge_flags
-merge_flags(const struct flags *base, const struct flags *local, const struct flags *remote, const struct merge_mask *mask)
+merge_flags(
+	const struct flags *base, const struct flags *local, const struct flags *remote, const struct merge_mask *mask)
 {
 	SCOPED(flags_finish) struct flags base_kept = merge_masked(base, mask);
 	SCOPED(flags_finish) struct flags local_kept = merge_masked(local, mask);
@@ -61,7 +63,8 @@ merge_flags_first(const struct flags *local, const struct flags *remote, const s
 	}
 	struct merge_flags merge = merge_from_agreed(&agreed, local, remote, mask);
 
-	if ((merge.local.bits & FLAG_DELETED) != 0 && (remote->bits & FLAG_DELETED) == 0 && (mask->permanent.bits & FLAG_DELETED) != 0) {
+	if ((merge.local.bits & FLAG_DELETED) != 0 && (remote->bits & FLAG_DELETED) == 0 &&
+		(mask->permanent.bits & FLAG_DELETED) != 0) {
 		merge.local.bits &= ~(uint32_t)FLAG_DELETED;
 	}
 	return merge;

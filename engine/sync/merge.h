@@ -25,30 +25,32 @@ struct merge_flags {
 void merge_flags_finish(struct merge_flags *merge);
 
 /* With a base: what either side changed against it is changed in the result. */
-struct merge_flags merge_flags(const struct flags *base, const struct flags *local, const struct flags *remote, const struct merge_mask *mask);
+struct merge_flags merge_flags(
+	const struct flags *base, const struct flags *local, const struct flags *remote, const struct merge_mask *mask);
 /* Without one (first contact): the union, except \Deleted, which needs both. */
-struct merge_flags merge_flags_first(const struct flags *local, const struct flags *remote, const struct merge_mask *mask);
+struct merge_flags merge_flags_first(
+	const struct flags *local, const struct flags *remote, const struct merge_mask *mask);
 /* The part of `flags` the remote keeps. */
 struct flags merge_masked(const struct flags *flags, const struct merge_mask *mask);
 
 /* What became of a message on each side since the base. */
 enum merge_presence {
 	MERGE_STAYED,
-	MERGE_MOVED,   /* to another mailbox */
-	MERGE_GONE,    /* expunged */
-	MERGE_UNSEEN,  /* nothing is known of that side in this pass */
+	MERGE_MOVED,  /* to another mailbox */
+	MERGE_GONE,   /* expunged */
+	MERGE_UNSEEN, /* nothing is known of that side in this pass */
 	MERGE_PRESENCE_COUNT,
 };
 
 enum merge_action {
-	MERGE_NOTHING,         /* as far as presence goes; flags are merged by themselves */
-	MERGE_SETTLE,          /* gone on both: the pair is over */
+	MERGE_NOTHING, /* as far as presence goes; flags are merged by themselves */
+	MERGE_SETTLE,  /* gone on both: the pair is over */
 	MERGE_EXPUNGE_HERE,
 	MERGE_EXPUNGE_THERE,
-	MERGE_MOVE_HERE,       /* to where the remote has it */
-	MERGE_MOVE_THERE,      /* to where we have it */
+	MERGE_MOVE_HERE,        /* to where the remote has it */
+	MERGE_MOVE_THERE,       /* to where we have it */
 	MERGE_UPLOAD_TO_TARGET, /* moved here, gone there: it is uploaded to the target */
-	MERGE_REVIVE_HERE,     /* expunged here, moved there: it lives where the remote has it */
+	MERGE_REVIVE_HERE,      /* expunged here, moved there: it lives where the remote has it */
 };
 
 /* Decides for one pair; every combination has its row in tests/unit/sync_merge_test.c. An expunge beats a flag change, a move beats an expunge,

@@ -117,7 +117,8 @@ plan_transfer_group(const struct plan_transfer *transfers, size_t count, size_t 
 {
 	size_t end = first + 1;
 
-	while (end < count && transfers[end].from == transfers[first].from && transfers[end].to == transfers[first].to) {
+	while (end < count && transfers[end].from == transfers[first].from &&
+		transfers[end].to == transfers[first].to) {
 		end++;
 	}
 	return end - first;

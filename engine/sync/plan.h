@@ -30,25 +30,25 @@ enum plan_place { /* of a mailbox */
 
 struct plan_message {
 	bool live;
-	bool by_user;           /* the tombstone is a user's: removed, replaced, confirmed */
+	bool by_user; /* the tombstone is a user's: removed, replaced, confirmed */
 	bool body_here;
 	bool held;
-	bool base;              /* the remote knows it, */
-	bool base_here;         /* has it, as far as we know, */
-	bool same_mailbox;      /* and in the same mailbox */
-	bool flags_differ;      /* within what the remote keeps */
+	bool base;         /* the remote knows it, */
+	bool base_here;    /* has it, as far as we know, */
+	bool same_mailbox; /* and in the same mailbox */
+	bool flags_differ; /* within what the remote keeps */
 	bool waits_for_successor;
-	enum plan_place from;   /* of the base's mailbox; PLAN_READY without a base */
-	enum plan_place to;     /* of the message's mailbox */
+	enum plan_place from; /* of the base's mailbox; PLAN_READY without a base */
+	enum plan_place to;   /* of the message's mailbox */
 };
 
 enum plan_kind plan_message(const struct plan_message *message);
 
 /* Groups of equal flag changes, so that a STORE names many UIDs at once. */
 struct plan_store {
-	size_t item;               /* the caller's index */
+	size_t item; /* the caller's index */
 	uint32_t uid;
-	struct flags add, remove;  /* borrowed */
+	struct flags add, remove; /* borrowed */
 };
 /* Sorts so that equal changes stand together, by UID within; gives the length of the group that begins at `first`. */
 void plan_store_sort(struct plan_store *stores, size_t count);

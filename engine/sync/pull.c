@@ -12,8 +12,8 @@
 /* --- flags --- */
 
 bool
-pull_merge_flags(struct run *run, struct store_txn *txn, struct run_box *box, const struct base_message *base, const struct flags *theirs,
-		 uint64_t modseq, struct error *err)
+pull_merge_flags(struct run *run, struct store_txn *txn, struct run_box *box, const struct base_message *base,
+	const struct flags *theirs, uint64_t modseq, struct error *err)
 {
 	struct message message;
 	struct merge_mask mask = run_mask(box);
@@ -53,7 +53,8 @@ pull_flags_meant(const struct run *run, const struct base_message *base, const s
 	for (size_t i = 0; i < run->intent_count; i++) {
 		const struct intent *intent = &run->intents[i];
 
-		if (intent->kind == INTENT_MOVE && intent->number.value == base->number.value && intent->uid.uid == base->uid.uid) {
+		if (intent->kind == INTENT_MOVE && intent->number.value == base->number.value &&
+			intent->uid.uid == base->uid.uid) {
 			meant.bits = (meant.bits & ~(uint32_t)FLAG_DELETED) | (base->flags.bits & FLAG_DELETED);
 		}
 	}
@@ -134,7 +135,8 @@ pull_find_mate(struct store_txn *txn, const struct guid *guid, struct pull_mate 
 }
 
 bool
-pull_create(struct run *run, struct store_txn *txn, struct run_arrival *arrival, uint64_t body_of_mate, struct error *err)
+pull_create(
+	struct run *run, struct store_txn *txn, struct run_arrival *arrival, uint64_t body_of_mate, struct error *err)
 {
 	struct run_box *box = &run->boxes[arrival->box];
 	struct message_new new = {
@@ -172,7 +174,8 @@ pull_create(struct run *run, struct store_txn *txn, struct run_arrival *arrival,
 }
 
 bool
-pull_revive(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number, struct error *err)
+pull_revive(
+	struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number, struct error *err)
 {
 	struct run_box *box = &run->boxes[arrival->box];
 	struct base_message base = pull_base_of(run, arrival, number);
@@ -182,7 +185,8 @@ pull_revive(struct run *run, struct store_txn *txn, struct run_arrival *arrival,
 	if (!message_revive(txn, number, box->id, err) || !message_load(txn, number, &message, err)) {
 		return false;
 	}
-	bool ok = message_set_flags(txn, number, &arrival->flags, message.modseq, &applied, err) && base_message_put(txn, RUN_REMOTE, &base, err);
+	bool ok = message_set_flags(txn, number, &arrival->flags, message.modseq, &applied, err) &&
+		  base_message_put(txn, RUN_REMOTE, &base, err);
 
 	message_finish(&message);
 	run->result->moved_here++;
@@ -228,7 +232,8 @@ pull_known(struct run *run, struct store_txn *txn, struct run_arrival *arrival, 
 	struct base_message complete = pull_base_of(run, arrival, base.number);
 
 	complete.gone = base.gone;
-	ok = ok && run_complete_base(txn, &complete, arrival->size_bytes, err) && base_message_put(txn, RUN_REMOTE, &complete, err);
+	ok = ok && run_complete_base(txn, &complete, arrival->size_bytes, err) &&
+	     base_message_put(txn, RUN_REMOTE, &complete, err);
 	base_message_finish(&base);
 	return ok;
 }

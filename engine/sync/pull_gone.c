@@ -116,7 +116,8 @@ pull_gone_all(struct run *run, struct run_box *box, struct error *err)
 /* --- removals --- */
 
 static bool
-pull_is_its_base(struct store_txn *txn, const struct run_box *box, const struct run_gone *gone, bool *out, struct error *err)
+pull_is_its_base(
+	struct store_txn *txn, const struct run_box *box, const struct run_gone *gone, bool *out, struct error *err)
 {
 	struct base_message base;
 
@@ -135,7 +136,8 @@ pull_is_its_base(struct store_txn *txn, const struct run_box *box, const struct 
 
 /* What is left of `gone` for one mailbox: settled where it is gone here too or moved here; else wanted to be expunged. */
 static bool
-pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, struct number *numbers, size_t *out_count, struct error *err)
+pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, struct number *numbers, size_t *out_count,
+	struct error *err)
 {
 	size_t index = run_box_index(run, box), count = 0;
 
@@ -157,9 +159,9 @@ pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, stru
 		if (!message_load(txn, gone->number, &message, err)) {
 			return false;
 		}
-		enum merge_presence here = message.expunged_s != 0                    ? MERGE_GONE
+		enum merge_presence here = message.expunged_s != 0                  ? MERGE_GONE
 					   : message.mailbox.value != box->id.value ? MERGE_MOVED
-										      : MERGE_STAYED;
+										    : MERGE_STAYED;
 		bool has_body = message.body != 0;
 		bool ok = true;
 
@@ -198,7 +200,7 @@ pull_expunge_here(struct run *run, struct store_txn *txn, const struct number *n
 {
 	for (size_t i = 0; i < count; i++) {
 		if (!message_expunge(txn, numbers[i], MESSAGE_BY_REMOTE, (struct number){0}, err) ||
-		    !base_message_set_gone(txn, RUN_REMOTE, numbers[i], BASE_EXPUNGED, err)) {
+			!base_message_set_gone(txn, RUN_REMOTE, numbers[i], BASE_EXPUNGED, err)) {
 			return false;
 		}
 		run->result->expunged_here++;
@@ -261,7 +263,8 @@ pull_record(struct run *run, struct store_txn *txn, struct run_box *box, struct 
 	base->seen_highestmodseq = box->selected.highestmodseq;
 	base->seen_messages = box->selected.exists;
 	base->flags_checked_s = io_wall_s(run->sync->io);
-	return base_mailbox_put(txn, RUN_REMOTE, base, err) && (!box->live || mailbox_set_listed(txn, box->id, true, err)) &&
+	return base_mailbox_put(txn, RUN_REMOTE, base, err) &&
+	       (!box->live || mailbox_set_listed(txn, box->id, true, err)) &&
 	       aside_remove(txn, RUN_REMOTE, (struct number){0}, box->id, SIDE_LOCAL, err);
 }
 
@@ -274,7 +277,7 @@ pull_write_end(struct run *run, struct store_txn *txn, void *context, struct err
 		struct run_box *box = &run->boxes[i];
 
 		if ((box->scanned && !run_look_at_box(run, txn, box, err)) ||
-		    ((box->scanned || box->vanished) && !pull_remove_from(run, txn, box, err))) {
+			((box->scanned || box->vanished) && !pull_remove_from(run, txn, box, err))) {
 			return false;
 		}
 		/* Into a mailbox that was removed here nothing comes, until it lives again: then it must not seem to have been seen. */

@@ -114,7 +114,8 @@ pull_gather_unpaired(void *context, const struct base_change *change, struct err
 {
 	struct pull_ours *ours = context;
 
-	return pull_add_ours(ours, &change->message, pull_intent_of(ours->run, change->message.number, change->message.mailbox), err);
+	return pull_add_ours(ours, &change->message,
+		pull_intent_of(ours->run, change->message.number, change->message.mailbox), err);
 }
 
 static bool
@@ -136,7 +137,8 @@ pull_gather_intents(struct pull_ours *ours, struct error *err)
 		const struct intent *intent = &ours->run->intents[i];
 		struct message message;
 
-		if (intent->number.value == 0 || run_intent_target(intent).value != ours->box->id.value || pull_gathered(ours, intent)) {
+		if (intent->number.value == 0 || run_intent_target(intent).value != ours->box->id.value ||
+			pull_gathered(ours, intent)) {
 			continue;
 		}
 		if (!message_load(ours->txn, intent->number, &message, err)) {
@@ -159,7 +161,8 @@ pull_gather_intents(struct pull_ours *ours, struct error *err)
 static bool
 pull_gather_ours(struct pull_ours *ours, struct error *err)
 {
-	return base_each_unpaired(ours->txn, RUN_REMOTE, ours->box->id, pull_gather_unpaired, ours, err) && pull_gather_intents(ours, err);
+	return base_each_unpaired(ours->txn, RUN_REMOTE, ours->box->id, pull_gather_unpaired, ours, err) &&
+	       pull_gather_intents(ours, err);
 }
 
 /* --- pairing --- */
@@ -181,7 +184,8 @@ static bool
 pull_settle_intents_of(struct run *run, struct store_txn *txn, struct number number, struct error *err)
 {
 	for (size_t i = 0; i < run->intent_count; i++) {
-		if (run->intents[i].number.value == number.value && !pull_settle_intent(run, txn, run->intents[i].id, err)) {
+		if (run->intents[i].number.value == number.value &&
+			!pull_settle_intent(run, txn, run->intents[i].id, err)) {
 			return false;
 		}
 	}
@@ -215,7 +219,8 @@ pull_leave_remnant(struct run *run, struct store_txn *txn, const struct intent *
 		error_clear(err);
 		return true;
 	}
-	bool is_source = base.mailbox.value == intent->mailbox.value && base.uid.uid == intent->uid.uid && base.gone == BASE_HERE;
+	bool is_source = base.mailbox.value == intent->mailbox.value && base.uid.uid == intent->uid.uid &&
+			 base.gone == BASE_HERE;
 	bool ok = true;
 
 	if (is_source && !pull_is_gone(run, intent->number)) {
@@ -227,8 +232,8 @@ pull_leave_remnant(struct run *run, struct store_txn *txn, const struct intent *
 
 /* The flags that stand here after pairing; false in *out_differ where the remote has them all. */
 static bool
-pull_pair_flags(struct run *run, struct store_txn *txn, const struct run_arrival *arrival, const struct message *message,
-		const struct intent *intent, bool *out_differ, struct error *err)
+pull_pair_flags(struct run *run, struct store_txn *txn, const struct run_arrival *arrival,
+	const struct message *message, const struct intent *intent, bool *out_differ, struct error *err)
 {
 	struct merge_mask mask = run_mask(&run->boxes[arrival->box]);
 	SCOPED(flags_finish) struct flags sent = FLAGS_INIT;
@@ -251,8 +256,8 @@ pull_pair_flags(struct run *run, struct store_txn *txn, const struct run_arrival
 
 /* A message here and one there turned out to be the same. */
 static bool
-pull_pair(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number, const struct intent *intent,
-	  struct error *err)
+pull_pair(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number,
+	const struct intent *intent, struct error *err)
 {
 	struct run_box *box = &run->boxes[arrival->box];
 	struct message message;
@@ -268,14 +273,15 @@ pull_pair(struct run *run, struct store_txn *txn, struct run_arrival *arrival, s
 		struct body body;
 
 		ok = ok && body_load(txn, message.body, &body, err);
-		base.served = ok && body.wire_size_bytes == arrival->size_bytes ? BASE_SERVED_SAME : BASE_SERVED_UNKNOWN;
+		base.served =
+			ok && body.wire_size_bytes == arrival->size_bytes ? BASE_SERVED_SAME : BASE_SERVED_UNKNOWN;
 	}
 	/* Moved on or removed since it was sent: the remote has to hear of it. */
 	box->wants_push |= differ || message.expunged_s != 0 || message.mailbox.value != box->id.value;
 	message_finish(&message);
 	arrival->done = true;
-	ok = ok && (intent == NULL || pull_leave_remnant(run, txn, intent, err)) && base_message_put(txn, RUN_REMOTE, &base, err) &&
-	     run_clear_failure(txn, number, err);
+	ok = ok && (intent == NULL || pull_leave_remnant(run, txn, intent, err)) &&
+	     base_message_put(txn, RUN_REMOTE, &base, err) && run_clear_failure(txn, number, err);
 	return ok && (intent == NULL || pull_settle_intent(run, txn, intent->id, err));
 }
 
@@ -339,7 +345,8 @@ pull_match_box(struct run *run, struct store_txn *txn, void *context, struct err
 		match_pairs(ours.items, ours.count, theirs.items, theirs.count, partner);
 		for (size_t i = 0; ok && i < ours.count; i++) {
 			if (partner[i] != MATCH_NONE) {
-				ok = pull_pair(run, txn, theirs.arrivals[partner[i]], ours.numbers[i], ours.intents[i], err);
+				ok = pull_pair(
+					run, txn, theirs.arrivals[partner[i]], ours.numbers[i], ours.intents[i], err);
 			}
 		}
 	}
@@ -358,7 +365,8 @@ pull_gather_missed(struct pull_ours *ours, struct error *err)
 		const struct run_box *box = run_box_of(ours->run, run_intent_target(intent));
 		struct message message;
 
-		if ((intent->kind != INTENT_APPEND && intent->kind != INTENT_COPY) || intent->number.value == 0 || box == NULL || !box->scanned) {
+		if ((intent->kind != INTENT_APPEND && intent->kind != INTENT_COPY) || intent->number.value == 0 ||
+			box == NULL || !box->scanned) {
 			continue;
 		}
 		if (!message_load(ours->txn, intent->number, &message, err)) {
@@ -396,7 +404,8 @@ pull_gather_left(struct run *run, struct pull_theirs *out)
 
 /* Somebody there moved it on before we heard of it: the remote's place is its place. */
 static bool
-pull_follow(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number, struct mailbox_id sent_to, struct error *err)
+pull_follow(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number,
+	struct mailbox_id sent_to, struct error *err)
 {
 	struct run_box *box = &run->boxes[arrival->box];
 	struct message message;
@@ -429,7 +438,8 @@ pull_match_elsewhere(struct run *run, struct store_txn *txn, void *context, stru
 			if (partner[i] != MATCH_NONE) {
 				struct mailbox_id sent_to = run_intent_target(ours.intents[i]);
 
-				ok = pull_pair(run, txn, theirs.arrivals[partner[i]], ours.numbers[i], ours.intents[i], err) &&
+				ok = pull_pair(run, txn, theirs.arrivals[partner[i]], ours.numbers[i], ours.intents[i],
+					     err) &&
 				     pull_follow(run, txn, theirs.arrivals[partner[i]], ours.numbers[i], sent_to, err);
 			}
 		}
@@ -533,7 +543,7 @@ pull_end_suspect(void *context, uint32_t uid, bool found, struct error *err)
 		arrival = suspects->theirs.arrivals[i]->uid == uid ? suspects->theirs.arrivals[i] : arrival;
 	}
 	if (found && arrival != NULL && arrival->body == NULL && suspects->spool != NULL &&
-	    !body_prepare_wire(suspects->run->sync->store, suspects->spool, &arrival->body, &why)) {
+		!body_prepare_wire(suspects->run->sync->store, suspects->spool, &arrival->body, &why)) {
 		log_warn("sync", "uid=%u its body could not be looked at: %s", uid, why.text);
 		ok = run_error_is_local(&why);
 		*err = ok ? *err : why;
@@ -553,7 +563,8 @@ pull_fetch_suspects(struct run *run, struct run_box *box, struct error *err)
 	bool ok = run_read(run, pull_read_suspects, &suspects, err);
 
 	if (ok && suspects.uids.count > 0 && !run->pass->dry_run) {
-		ok = run->session->ops->fetch(run->session, &target, &suspects.uids, NULL, &sink, err) || run_error_is_local(err);
+		ok = run->session->ops->fetch(run->session, &target, &suspects.uids, NULL, &sink, err) ||
+		     run_error_is_local(err);
 	}
 	spool_close(&suspects.spool);
 	uidset_finish(&suspects.uids);
@@ -566,7 +577,8 @@ static int
 pull_compare_gone(const void *left, const void *right)
 {
 	const struct run_gone *a = *(const struct run_gone *const *)left, *b = *(const struct run_gone *const *)right;
-	size_t size_a = offsetof(struct guid, value) + a->guid.length, size_b = offsetof(struct guid, value) + b->guid.length;
+	size_t size_a = offsetof(struct guid, value) + a->guid.length,
+	       size_b = offsetof(struct guid, value) + b->guid.length;
 	int order = memcmp(&a->guid, &b->guid, size_a < size_b ? size_a : size_b);
 
 	if (order != 0) {
@@ -651,7 +663,8 @@ struct pull_placing {
 };
 
 static bool
-pull_move_or_place(struct run *run, struct store_txn *txn, const struct pull_placing *place, struct run_arrival *arrival, struct error *err)
+pull_move_or_place(struct run *run, struct store_txn *txn, const struct pull_placing *place,
+	struct run_arrival *arrival, struct error *err)
 {
 	if (run->direction == SYNC_PUSH || !run->boxes[arrival->box].live) {
 		run->boxes[arrival->box].passed_over = true;
@@ -660,7 +673,8 @@ pull_move_or_place(struct run *run, struct store_txn *txn, const struct pull_pla
 	if (place->sorted == NULL) {
 		return pull_place_one(run, txn, arrival, err);
 	}
-	struct run_gone *gone = arrival->guid.kind != GUID_NONE ? pull_find_gone(place->sorted, run->gone_count, &arrival->guid) : NULL;
+	struct run_gone *gone =
+		arrival->guid.kind != GUID_NONE ? pull_find_gone(place->sorted, run->gone_count, &arrival->guid) : NULL;
 
 	return gone == NULL || pull_move(run, txn, arrival, gone, err);
 }
@@ -679,7 +693,8 @@ pull_place_some(struct run *run, struct store_txn *txn, void *context, struct er
 		if (arrival->done) {
 			continue;
 		}
-		if (!run_look_at_box(run, txn, box, err) || (!box->dead && !pull_move_or_place(run, txn, place, arrival, err))) {
+		if (!run_look_at_box(run, txn, box, err) ||
+			(!box->dead && !pull_move_or_place(run, txn, place, arrival, err))) {
 			return false;
 		}
 		placed++;
@@ -721,7 +736,8 @@ pull_match_boxes(struct run *run, bool all, struct error *err)
 		if (!matching.box->scanned || (!(all && matching.box->has_unpaired) && run->intent_count == 0)) {
 			continue;
 		}
-		if ((!all && !pull_fetch_suspects(run, matching.box, err)) || !run_write(run, pull_match_box, &matching, STORE_LAZY, err)) {
+		if ((!all && !pull_fetch_suspects(run, matching.box, err)) ||
+			!run_write(run, pull_match_box, &matching, STORE_LAZY, err)) {
 			return false;
 		}
 	}
@@ -736,7 +752,7 @@ pull_match(struct run *run, struct error *err)
 	}
 	/* What is surely ours first, then what is surely a move; then what is alike. */
 	if (!pull_match_boxes(run, false, err) || !pull_moves(run, err) || !pull_match_boxes(run, true, err) ||
-	    (run->intent_count > 0 && !run_write(run, pull_match_elsewhere, NULL, STORE_LAZY, err))) {
+		(run->intent_count > 0 && !run_write(run, pull_match_elsewhere, NULL, STORE_LAZY, err))) {
 		return false;
 	}
 	return pull_place_all(run, NULL, err);

@@ -330,7 +330,7 @@ push_retry_aside(void *context, const struct aside *aside, struct error *err)
 	struct push *push = context;
 
 	if (aside->direction != SIDE_REMOTE || aside->number.value == 0 ||
-	    push_contains(push->aside, push->aside_count, aside->number)) {
+		push_contains(push->aside, push->aside_count, aside->number)) {
 		return true;
 	}
 	for (size_t i = 0; i < push->count; i++) {
@@ -409,12 +409,14 @@ push_find_sources(struct push *push, struct error *err)
 		if (item->kind != PLAN_UPLOAD || push_contains(push->no_copy, push->no_copy_count, item->number)) {
 			continue;
 		}
-		if (!base_find_copy_source(push->txn, RUN_REMOTE, item->body, item->internaldate_s, &item->copy, &item->source, err)) {
+		if (!base_find_copy_source(
+			    push->txn, RUN_REMOTE, item->body, item->internaldate_s, &item->copy, &item->source, err)) {
 			return false;
 		}
 		const struct run_box *box = item->copy ? run_box_of(push->run, item->source.mailbox) : NULL;
 
-		item->copy = item->copy && box != NULL && !box->rebuilt_hold && !box->vanished && box->base.uidvalidity == item->source.uid.uidvalidity;
+		item->copy = item->copy && box != NULL && !box->rebuilt_hold && !box->vanished &&
+			     box->base.uidvalidity == item->source.uid.uidvalidity;
 	}
 	return true;
 }
@@ -427,9 +429,11 @@ push_gather(struct run *run, struct store_txn *txn, void *context, struct error 
 
 	push->txn = txn;
 	if (!push->changes && since.value != UINT64_MAX) {
-		run->snapshot = store_modseq(txn); /* with nothing locked nothing is gathered: the snapshot stays that of the beginning */
+		run->snapshot = store_modseq(
+			txn); /* with nothing locked nothing is gathered: the snapshot stays that of the beginning */
 	}
-	if (!aside_each(txn, RUN_REMOTE, push_note_aside, push, err) || !hold_each(txn, RUN_REMOTE, push_note_confirmed, push, err)) {
+	if (!aside_each(txn, RUN_REMOTE, push_note_aside, push, err) ||
+		!hold_each(txn, RUN_REMOTE, push_note_confirmed, push, err)) {
 		return false;
 	}
 	push_sort(push->aside, push->aside_count);
@@ -442,7 +446,8 @@ push_gather(struct run *run, struct store_txn *txn, void *context, struct error 
 	}
 	for (size_t i = 0; i < push->confirmed_count; i++) {
 		if (!push_gathered_already(push, push->confirmed[i]) &&
-		    !base_change_load(txn, RUN_REMOTE, (struct number){push->confirmed[i]}, push_change, push, err)) {
+			!base_change_load(
+				txn, RUN_REMOTE, (struct number){push->confirmed[i]}, push_change, push, err)) {
 			if (err->kind != ERROR_GONE) {
 				return false;
 			}
@@ -478,8 +483,8 @@ push_print_plan(struct push *push)
 	for (size_t i = 0; i < push->count; i++) {
 		const struct run_box *box = run_box_of(push->run, push->items[i].mailbox);
 
-		run_say(push->run, "%s: would %s: message %" PRIu64, box != NULL ? box->name : "?", push_kind_name(&push->items[i]),
-			push->items[i].number.value);
+		run_say(push->run, "%s: would %s: message %" PRIu64, box != NULL ? box->name : "?",
+			push_kind_name(&push->items[i]), push->items[i].number.value);
 	}
 }
 
@@ -515,7 +520,8 @@ push_tell_forbidden(struct push *push, struct error *err)
 		const struct run_box *box = run_box_of(push->run, forbidden->fixed);
 		struct error why = ERROR_INIT;
 
-		error_set(&why, ERROR_REFUSED, "the server lets mailbox %s be read only", box != NULL ? box->name : "?");
+		error_set(
+			&why, ERROR_REFUSED, "the server lets mailbox %s be read only", box != NULL ? box->name : "?");
 		if (!run_set_aside(push->run, forbidden->number, forbidden->mailbox, SIDE_REMOTE, &why, err)) {
 			return false;
 		}
@@ -596,5 +602,6 @@ push_boxes(struct run *run, struct error *err)
 	if (!ok) {
 		return false;
 	}
-	return run->pass->dry_run || !push_merged_moves(run) || run_write(run, push_write_merged, NULL, STORE_LAZY, err);
+	return run->pass->dry_run || !push_merged_moves(run) ||
+	       run_write(run, push_write_merged, NULL, STORE_LAZY, err);
 }

@@ -75,7 +75,8 @@ push_report_of(const struct push_stores *stores, uint32_t uid)
 }
 
 static bool
-push_settle_store(struct run *run, struct store_txn *txn, struct push_stores *stores, size_t group, size_t i, struct error *err)
+push_settle_store(
+	struct run *run, struct store_txn *txn, struct push_stores *stores, size_t group, size_t i, struct error *err)
 {
 	const struct plan_store *store = &stores->stores[i];
 	const struct push_item *item = &stores->push->items[store->item];
@@ -89,7 +90,8 @@ push_settle_store(struct run *run, struct store_txn *txn, struct push_stores *st
 	case REMOTE_REFUSED:
 		run->result->failed++;
 		return message_set_failed(txn, item->number, stores->groups[group].error.text, err) &&
-		       aside_note(txn, RUN_REMOTE, item->number, item->mailbox, SIDE_REMOTE, slice_of(stores->groups[group].error.text), err);
+		       aside_note(txn, RUN_REMOTE, item->number, item->mailbox, SIDE_REMOTE,
+			       slice_of(stores->groups[group].error.text), err);
 	case REMOTE_DONE:
 		break;
 	}
@@ -98,8 +100,9 @@ push_settle_store(struct run *run, struct store_txn *txn, struct push_stores *st
 
 	report = push_report_of(stores, store->uid);
 	run->result->flags_there++;
-	return base_message_set_flags(txn, RUN_REMOTE, item->number, report != NULL && report->has_flags ? &report->flags : &expected,
-				      report != NULL ? report->modseq : 0, err) &&
+	return base_message_set_flags(txn, RUN_REMOTE, item->number,
+		       report != NULL && report->has_flags ? &report->flags : &expected,
+		       report != NULL ? report->modseq : 0, err) &&
 	       run_clear_failure(txn, item->number, err);
 }
 
@@ -152,8 +155,8 @@ push_store_box(struct push *push, struct run_box *box, struct error *err)
 		const struct push_item *item = &push->items[i];
 
 		if (item->kind == PLAN_STORE && item->base.mailbox.value == box->id.value) {
-			stores.stores[stores.count++] =
-				(struct plan_store){.item = i, .uid = item->base.uid.uid, .add = item->add, .remove = item->remove};
+			stores.stores[stores.count++] = (struct plan_store){
+				.item = i, .uid = item->base.uid.uid, .add = item->add, .remove = item->remove};
 		}
 	}
 	if (stores.count == 0 || box->failed) {
@@ -163,7 +166,8 @@ push_store_box(struct push *push, struct run_box *box, struct error *err)
 	stores.group_first = arena_alloc(&run->arena, stores.count * sizeof(*stores.group_first));
 	stores.reports = arena_alloc(&run->arena, stores.count * 2 * sizeof(*stores.reports));
 	push_make_groups(&stores);
-	bool sent = run->session->ops->store(run->session, &target, stores.groups, stores.group_count, push_note_report, &stores, &failure);
+	bool sent = run->session->ops->store(
+		run->session, &target, stores.groups, stores.group_count, push_note_report, &stores, &failure);
 
 	qsort(stores.reports, stores.report_count, sizeof(*stores.reports), push_compare_reports);
 	bool ok = run_write(run, push_settle_stores, &stores, STORE_LAZY, err);
@@ -191,7 +195,7 @@ struct push_expunge {
 	struct push_item **items; /* by UID */
 	size_t count;
 	bool pass;
-	bool *found;              /* parallel: the server has it, and it is what the base says */
+	bool *found; /* parallel: the server has it, and it is what the base says */
 	bool differs;
 	bool marked;
 	enum remote_outcome outcome;
@@ -271,7 +275,8 @@ push_check_identity(void *context, struct remote_message *message, struct error 
 		return true;
 	}
 	const struct base_message *base = &expunge->items[low]->base;
-	bool guid_differs = base->guid.kind != GUID_NONE && message->guid.kind != GUID_NONE && !guid_equal(&base->guid, &message->guid);
+	bool guid_differs = base->guid.kind != GUID_NONE && message->guid.kind != GUID_NONE &&
+			    !guid_equal(&base->guid, &message->guid);
 	bool date_differs = base->internaldate_s != message->internaldate_s;
 
 	expunge->found[low] = true;
@@ -291,7 +296,8 @@ push_note_hydrated(void *context, struct number number, const struct error *erro
 	struct push_missing *missing = context;
 
 	if (error != NULL) {
-		log_warn("sync", "number=%" PRIu64 " stays on the server: its body could not be fetched: %s", number.value, error->text);
+		log_warn("sync", "number=%" PRIu64 " stays on the server: its body could not be fetched: %s",
+			number.value, error->text);
 		missing->failed++;
 		for (size_t i = 0; i < missing->expunge->count; i++) {
 			if (missing->expunge->items[i]->number.value == number.value) {
@@ -318,8 +324,8 @@ push_fetch_missing(struct push_expunge *expunge, struct error *err)
 			numbers[count++] = expunge->items[i]->number;
 		}
 	}
-	return count == 0 || sync_hydrate(run->sync->io, run->sync->store, run->session, expunge->box->id, numbers, count, push_note_hydrated, &missing,
-					  err);
+	return count == 0 || sync_hydrate(run->sync->io, run->sync->store, run->session, expunge->box->id, numbers,
+				     count, push_note_hydrated, &missing, err);
 }
 
 static bool
@@ -331,7 +337,8 @@ push_settle_expunges(struct run *run, struct store_txn *txn, void *context, stru
 		const struct push_item *item = expunge->items[i];
 
 		if (expunge->found[i] && expunge->outcome == REMOTE_REFUSED) {
-			if (!aside_note(txn, RUN_REMOTE, item->number, item->mailbox, SIDE_REMOTE, slice_of(expunge->refusal.text), err)) {
+			if (!aside_note(txn, RUN_REMOTE, item->number, item->mailbox, SIDE_REMOTE,
+				    slice_of(expunge->refusal.text), err)) {
 				return false;
 			}
 			run->result->failed++;
@@ -343,8 +350,9 @@ push_settle_expunges(struct run *run, struct store_txn *txn, void *context, stru
 		if (!expunge->found[i] && item->body == 0 && !expunge->box->in_trash && expunge->box->push_incomplete) {
 			continue; /* its body could not be fetched */
 		}
-		bool ok = expunge->found[i] && expunge->marked ? base_message_set_gone(txn, RUN_REMOTE, item->number, BASE_MARKED, err)
-							       : base_message_remove(txn, RUN_REMOTE, item->number, err);
+		bool ok = expunge->found[i] && expunge->marked
+				  ? base_message_set_gone(txn, RUN_REMOTE, item->number, BASE_MARKED, err)
+				  : base_message_remove(txn, RUN_REMOTE, item->number, err);
 
 		if (!ok || !run_clear_failure(txn, item->number, err)) {
 			return false;
@@ -368,7 +376,8 @@ push_note_emptied(void *context, const struct hold *hold, struct error *err)
 	struct push_unhold *unhold = context;
 
 	(void)err;
-	if (hold->state == HOLD_CONFIRMED && hold->side == SIDE_REMOTE && hold->messages == 0 && unhold->emptied_count < ARRAY_LENGTH(unhold->emptied)) {
+	if (hold->state == HOLD_CONFIRMED && hold->side == SIDE_REMOTE && hold->messages == 0 &&
+		unhold->emptied_count < ARRAY_LENGTH(unhold->emptied)) {
 		unhold->emptied[unhold->emptied_count++] = hold->id;
 	}
 	return true;
@@ -379,7 +388,8 @@ push_unlist_confirmed(void *context, const struct hold *hold, struct error *err)
 {
 	struct push_unhold *unhold = context;
 
-	return hold->state != HOLD_CONFIRMED || hold_remove_message(unhold->txn, hold->id, (struct number){unhold->number}, err);
+	return hold->state != HOLD_CONFIRMED ||
+	       hold_remove_message(unhold->txn, hold->id, (struct number){unhold->number}, err);
 }
 
 /* A confirmed hold is over when all it lists is. */
@@ -392,7 +402,7 @@ push_write_unhold(struct run *run, struct store_txn *txn, void *context, struct 
 	for (size_t i = 0; i < expunge->count; i++) {
 		unhold.number = expunge->items[i]->number.value;
 		if (expunge->items[i]->confirmed && (!expunge->found[i] || expunge->outcome == REMOTE_DONE) &&
-		    !hold_each(txn, RUN_REMOTE, push_unlist_confirmed, &unhold, err)) {
+			!hold_each(txn, RUN_REMOTE, push_unlist_confirmed, &unhold, err)) {
 			return false;
 		}
 	}
@@ -421,11 +431,13 @@ push_expunge_passed(struct push_expunge *expunge, bool confirmed, struct error *
 	for (size_t i = 0; i < expunge->count; i++) {
 		uidset_add(&asked, expunge->items[i]->base.uid.uid, expunge->items[i]->base.uid.uid);
 	}
-	if (!run->session->ops->identify(run->session, &target, &asked, false, push_check_identity, expunge, NULL, err)) {
+	if (!run->session->ops->identify(
+		    run->session, &target, &asked, false, push_check_identity, expunge, NULL, err)) {
 		return push_survives(expunge->push, expunge->box, NULL, err);
 	}
 	if (expunge->differs) {
-		return scan_hold_rebuilt(run, expunge->box, "a message that was to be expunged is another one now", err);
+		return scan_hold_rebuilt(
+			run, expunge->box, "a message that was to be expunged is another one now", err);
 	}
 	if (!push_fetch_missing(expunge, err)) {
 		return push_survives(expunge->push, expunge->box, NULL, err);
@@ -437,7 +449,8 @@ push_expunge_passed(struct push_expunge *expunge, bool confirmed, struct error *
 	}
 	expunge->outcome = REMOTE_DONE;
 	if (uidset_size(&uids) > 0) {
-		sent = run->session->ops->expunge(run->session, &target, &uids, &expunge->outcome, &expunge->marked, &failure);
+		sent = run->session->ops->expunge(
+			run->session, &target, &uids, &expunge->outcome, &expunge->marked, &failure);
 	}
 	if (expunge->outcome == REMOTE_REFUSED) {
 		run_say(run, "%s: %s", expunge->box->name, failure.text);
@@ -446,7 +459,7 @@ push_expunge_passed(struct push_expunge *expunge, bool confirmed, struct error *
 		expunge->box->push_incomplete = true;
 	}
 	if (!run_write(run, push_settle_expunges, expunge, STORE_LAZY, err) ||
-	    (confirmed && !run_write(run, push_write_unhold, expunge, STORE_LAZY, err))) {
+		(confirmed && !run_write(run, push_write_unhold, expunge, STORE_LAZY, err))) {
 		return false;
 	}
 	if (!sent) {
@@ -466,7 +479,8 @@ push_expunge_box(struct push *push, struct run_box *box, bool confirmed, struct 
 	for (size_t i = 0; i < push->count; i++) {
 		struct push_item *item = &push->items[i];
 
-		if (item->kind == PLAN_EXPUNGE && item->base.mailbox.value == box->id.value && item->confirmed == confirmed) {
+		if (item->kind == PLAN_EXPUNGE && item->base.mailbox.value == box->id.value &&
+			item->confirmed == confirmed) {
 			expunge.items[expunge.count++] = item;
 		}
 	}
@@ -494,7 +508,8 @@ push_changes(struct push *push, struct error *err)
 		}
 	}
 	for (size_t i = 0; i < push->run->box_count; i++) {
-		if (!push_expunge_box(push, &push->run->boxes[i], true, err) || !push_expunge_box(push, &push->run->boxes[i], false, err)) {
+		if (!push_expunge_box(push, &push->run->boxes[i], true, err) ||
+			!push_expunge_box(push, &push->run->boxes[i], false, err)) {
 			return false;
 		}
 	}

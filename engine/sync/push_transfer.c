@@ -11,12 +11,12 @@ struct push_group {
 	size_t count;
 	struct run_box *from, *to; /* from NULL: uploads */
 	bool move;
-	bool left_behind;          /* a move's sources may still be there: they were copied, and not surely removed */
-	struct intent *intents;    /* parallel to transfers */
+	bool left_behind;       /* a move's sources may still be there: they were copied, and not surely removed */
+	struct intent *intents; /* parallel to transfers */
 	struct remote_append *appends;
 	struct remote_copy *copies;
-	struct error refusal;      /* of a copy or move */
-	uint32_t uidnext;          /* of the target, before */
+	struct error refusal; /* of a copy or move */
+	uint32_t uidnext;     /* of the target, before */
 };
 
 static struct push_item *
@@ -64,8 +64,8 @@ push_stands(struct store_txn *txn, const struct push_item *item, bool *out, stru
 
 	message_finish(&message);
 	if (base_message_load(txn, RUN_REMOTE, item->number, &base, err)) {
-		stays &= item->has_base && base.mailbox.value == item->base.mailbox.value && base.uid.uid == item->base.uid.uid &&
-			 base.uid.uidvalidity == item->base.uid.uidvalidity;
+		stays &= item->has_base && base.mailbox.value == item->base.mailbox.value &&
+			 base.uid.uid == item->base.uid.uid && base.uid.uidvalidity == item->base.uid.uidvalidity;
 		base_message_finish(&base);
 	} else if (err->kind == ERROR_GONE) {
 		stays &= !item->has_base;
@@ -136,11 +136,14 @@ push_write_intents(struct run *run, struct store_txn *txn, void *context, struct
 		struct body body;
 
 		*intent = (struct intent){
-			.kind = group->from == NULL ? INTENT_APPEND : group->move ? INTENT_MOVE : INTENT_COPY,
+			.kind = group->from == NULL ? INTENT_APPEND
+				: group->move       ? INTENT_MOVE
+						    : INTENT_COPY,
 			.number = item->number,
 			.mailbox = group->from == NULL ? group->to->id : group->from->id,
 			.target = group->from == NULL ? (struct mailbox_id){0} : group->to->id,
-			.uid = {.uidvalidity = group->from != NULL ? group->from->base.uidvalidity : group->to->base.uidvalidity,
+			.uid = {.uidvalidity = group->from != NULL ? group->from->base.uidvalidity
+								   : group->to->base.uidvalidity,
 				.uid = group->transfers[i].uid},
 			.uidnext = group->uidnext,
 			.target_uidvalidity = group->to->base.uidvalidity,
@@ -186,15 +189,16 @@ push_doubt_rights(struct run *run, struct store_txn *txn, struct mailbox_id mail
 }
 
 static bool
-push_settle_refused(struct run *run, struct store_txn *txn, const struct push_item *item, struct mailbox_id mailbox, const struct error *why,
-		    struct error *err)
+push_settle_refused(struct run *run, struct store_txn *txn, const struct push_item *item, struct mailbox_id mailbox,
+	const struct error *why, struct error *err)
 {
 	const struct run_box *box = run_box_of(run, mailbox);
 
 	run->result->failed++;
 	run_say(run, "%s: message %" PRIu64 ": %s", box->name, item->number.value, why->text);
 	if (why->kind == ERROR_REFUSED &&
-	    (!push_doubt_rights(run, txn, mailbox, err) || (item->has_base && !push_doubt_rights(run, txn, item->base.mailbox, err)))) {
+		(!push_doubt_rights(run, txn, mailbox, err) ||
+			(item->has_base && !push_doubt_rights(run, txn, item->base.mailbox, err)))) {
 		return false;
 	}
 	return message_set_failed(txn, item->number, why->text, err) &&
@@ -218,7 +222,8 @@ push_settle_append(struct run *run, struct store_txn *txn, struct push_group *gr
 		group->to->push_incomplete = true;
 		return push_settle_lost(run, txn, intent, err);
 	case REMOTE_REFUSED:
-		return intent_remove(txn, intent->id, err) && push_settle_refused(run, txn, item, group->to->id, &append->error, err);
+		return intent_remove(txn, intent->id, err) &&
+		       push_settle_refused(run, txn, item, group->to->id, &append->error, err);
 	case REMOTE_DONE:
 		break;
 	}
@@ -345,7 +350,8 @@ push_identify(struct push_group *group, struct error *err)
 		return true;
 	}
 	identified.messages = arena_alloc(&run->arena, group->count * sizeof(*identified.messages));
-	bool ok = run->session->ops->identify(run->session, &target, &uids, false, push_note_identified, &identified, NULL, err) &&
+	bool ok = run->session->ops->identify(
+			  run->session, &target, &uids, false, push_note_identified, &identified, NULL, err) &&
 		  run_write(run, push_write_identified, &identified, STORE_LAZY, err);
 
 	for (size_t i = 0; i < identified.count; i++) {
@@ -365,7 +371,8 @@ push_append_group(struct push_group *group, struct error *err)
 	group->appends = arena_alloc(&run->arena, group->count * sizeof(*group->appends));
 	group->intents = arena_alloc(&run->arena, group->count * sizeof(*group->intents));
 	group->uidnext = push_uidnext(group->to);
-	bool ok = run_read(run, push_read_bodies, group, err) && run_write(run, push_write_intents, group, STORE_DURABLE, err);
+	bool ok = run_read(run, push_read_bodies, group, err) &&
+		  run_write(run, push_write_intents, group, STORE_DURABLE, err);
 
 	if (ok && group->count > 0) {
 		bool sent = run->session->ops->append(run->session, &target, group->appends, group->count, &failure);
@@ -440,7 +447,8 @@ push_settle_copy(struct run *run, struct store_txn *txn, struct push_group *grou
 	if (group->copies[i].target.uid == 0) {
 		/* The next scan finds it; what was only marked is not it any more. */
 		group->to->push_incomplete = group->from->push_incomplete = true;
-		return (!group->left_behind || remnant_make(txn, &item->base, err)) && push_settle_lost(run, txn, intent, err);
+		return (!group->left_behind || remnant_make(txn, &item->base, err)) &&
+		       push_settle_lost(run, txn, intent, err);
 	}
 	run->result->moved_there += group->move;
 	run->result->new_there += !group->move;
@@ -509,7 +517,8 @@ push_copy_group(struct push_group *group, struct error *err)
 	if (group->count == 0) {
 		return true;
 	}
-	bool sent = run->session->ops->copy(run->session, &from, &to, group->move, group->copies, group->count, &marked, &failure);
+	bool sent = run->session->ops->copy(
+		run->session, &from, &to, group->move, group->copies, group->count, &marked, &failure);
 
 	group->left_behind = group->move && (marked || !sent);
 	if (!run_write(run, push_settle_copies, group, STORE_LAZY, err)) {
@@ -545,7 +554,8 @@ push_append_run(const struct push *push, const struct plan_transfer *transfers, 
 	uint64_t bytes = sizes[transfers[0].item];
 
 	(void)push;
-	while (length < count && length < PUSH_APPEND_MESSAGES && bytes + sizes[transfers[length].item] <= PUSH_APPEND_BYTES) {
+	while (length < count && length < PUSH_APPEND_MESSAGES &&
+		bytes + sizes[transfers[length].item] <= PUSH_APPEND_BYTES) {
 		bytes += sizes[transfers[length].item];
 		length++;
 	}
@@ -578,7 +588,8 @@ push_read_sizes(struct run *run, struct store_txn *txn, void *context, struct er
 }
 
 static bool
-push_transfer_group(struct push *push, struct plan_transfer *transfers, size_t count, bool move, const uint64_t *sizes, struct error *err)
+push_transfer_group(struct push *push, struct plan_transfer *transfers, size_t count, bool move, const uint64_t *sizes,
+	struct error *err)
 {
 	struct push_group group = {
 		.push = push,
@@ -608,7 +619,8 @@ push_transfers(struct push *push, struct error *err)
 {
 	struct run *run = push->run;
 	struct plan_transfer *transfers = arena_alloc(&run->arena, (push->count + 1) * sizeof(*transfers));
-	struct push_sizes sizes = {.push = push, .sizes = arena_alloc(&run->arena, (push->count + 1) * sizeof(uint64_t))};
+	struct push_sizes sizes = {
+		.push = push, .sizes = arena_alloc(&run->arena, (push->count + 1) * sizeof(uint64_t))};
 
 	if (!run_read(run, push_read_sizes, &sizes, err)) {
 		return false;
@@ -624,9 +636,13 @@ push_transfers(struct push *push, struct error *err)
 			if (move == (round == 1)) {
 				transfers[count++] = (struct plan_transfer){
 					.item = i,
-					.from = move ? item->base.mailbox.value : item->copy ? item->source.mailbox.value : 0,
+					.from = move         ? item->base.mailbox.value
+						: item->copy ? item->source.mailbox.value
+							     : 0,
 					.to = item->mailbox.value,
-					.uid = move ? item->base.uid.uid : item->copy ? item->source.uid.uid : 0,
+					.uid = move         ? item->base.uid.uid
+					       : item->copy ? item->source.uid.uid
+							    : 0,
 				};
 			}
 		}

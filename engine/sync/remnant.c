@@ -45,7 +45,7 @@ remnant_make(struct store_txn *txn, const struct base_message *base, struct erro
 	message_finish(&message);
 	/* It is never seen: made and ended in one transaction. */
 	if (!remnant_place(txn, wanted, &new.mailbox, err) || !message_create(txn, &new, &left.number, err) ||
-	    !message_expunge(txn, left.number, MESSAGE_REPLACED, base->number, err)) {
+		!message_expunge(txn, left.number, MESSAGE_REPLACED, base->number, err)) {
 		return error_wrap(err, "what a move left behind");
 	}
 	left.gone = BASE_HERE;

@@ -12,8 +12,8 @@
 struct removal {
 	struct run *run;
 	struct mailbox_id id;
-	const char *name;      /* for messages */
-	struct slice raw;      /* looked for in the listing */
+	const char *name; /* for messages */
+	struct slice raw; /* looked for in the listing */
 	char separator;
 	bool listed, has_status, has_children;
 	uint32_t messages;
@@ -57,7 +57,8 @@ removal_look_inside(struct removal *removal, struct error *err)
 	struct remote_selected selected = {0};
 
 	uidset_add(&uids, 1, 1);
-	if (!removal->run->session->ops->identify(removal->run->session, &target, &uids, false, removal_note_message, removal, &selected, err)) {
+	if (!removal->run->session->ops->identify(
+		    removal->run->session, &target, &uids, false, removal_note_message, removal, &selected, err)) {
 		return false;
 	}
 	removal->messages = selected.exists;
@@ -115,7 +116,7 @@ removal_write_here(struct run *run, struct store_txn *txn, void *context, struct
 
 	(void)run;
 	if (removal->empty && !mailbox_expunge(txn, removal->id, true, MESSAGE_BY_REMOTE, &why) &&
-	    !mailbox_set_kind(txn, removal->id, MAILBOX_DIRECTORY, err)) { /* its children keep it */
+		!mailbox_set_kind(txn, removal->id, MAILBOX_DIRECTORY, err)) { /* its children keep it */
 		return false;
 	}
 	return base_mailbox_remove(txn, RUN_REMOTE, removal->id, err);
@@ -138,7 +139,8 @@ removals_here(struct run *run, struct error *err)
 			return false;
 		}
 		/* What only we have makes it new there; what is held or kept leaves it as it is. */
-		if (removal.here + removal.others == 0 && !run_write(run, removal_write_here, &removal, STORE_LAZY, err)) {
+		if (removal.here + removal.others == 0 &&
+			!run_write(run, removal_write_here, &removal, STORE_LAZY, err)) {
 			return false;
 		}
 		run->result->again |= removal.here + removal.others == 0;
@@ -278,13 +280,17 @@ removal_take_away(struct removal *removal, struct slice raw, struct error *err)
 	buf_append(&detail, raw);
 	buf_append_octet(&detail, '\n');
 	buf_append(&detail, buf_slice(&ours));
-	struct intent intent = {.kind = INTENT_REMOVE, .mailbox = removal->id, .detail = detail.data, .created_s = io_wall_s(run->sync->io)};
+	struct intent intent = {.kind = INTENT_REMOVE,
+		.mailbox = removal->id,
+		.detail = detail.data,
+		.created_s = io_wall_s(run->sync->io)};
 
 	if (!run_write(run, removal_write_intent, &intent, STORE_DURABLE, err)) {
 		return false;
 	}
 	if (run->session->ops->rename(run->session, raw, buf_slice(&ours), &outcome, err)) {
-		return removal_finish(removal, raw, buf_slice(&ours), err) && run_write(run, removal_write_settled, &intent, STORE_LAZY, err);
+		return removal_finish(removal, raw, buf_slice(&ours), err) &&
+		       run_write(run, removal_write_settled, &intent, STORE_LAZY, err);
 	}
 	struct error why = *err;
 
@@ -325,8 +331,8 @@ removal_there(struct removal *removal, struct slice raw, struct error *err)
 static bool
 removal_may_go(const struct run_box *box)
 {
-	return !box->live && box->remote != NULL && box->locked && !box->held_here && !box->held_there && !box->rebuilt_hold && !box->failed &&
-	       !box->push_incomplete && !box->set_aside;
+	return !box->live && box->remote != NULL && box->locked && !box->held_here && !box->held_there &&
+	       !box->rebuilt_hold && !box->failed && !box->push_incomplete && !box->set_aside;
 }
 
 static bool
@@ -414,7 +420,8 @@ removal_settle_one(struct run *run, struct intent *intent, struct error *err)
 	const char *newline = intent->detail != NULL ? strchr(intent->detail, '\n') : NULL;
 
 	if (newline != NULL) {
-		struct slice raw = slice_make(intent->detail, (size_t)(newline - intent->detail)), ours = slice_of(newline + 1);
+		struct slice raw = slice_make(intent->detail, (size_t)(newline - intent->detail)),
+			     ours = slice_of(newline + 1);
 		struct removal removal = {.run = run, .id = intent->mailbox, .name = "a mailbox", .raw = ours};
 
 		if (!removal_list(&removal, err)) {

@@ -91,15 +91,17 @@ run_write_aside(struct run *run, struct store_txn *txn, void *context, struct er
 
 	(void)run;
 	if (aside->number.value != 0 && aside->direction == SIDE_REMOTE &&
-	    !message_set_failed(txn, aside->number, aside->why->text, err) && err->kind != ERROR_GONE) {
+		!message_set_failed(txn, aside->number, aside->why->text, err) && err->kind != ERROR_GONE) {
 		return false;
 	}
 	error_clear(err);
-	return aside_note(txn, RUN_REMOTE, aside->number, aside->mailbox, aside->direction, slice_of(aside->why->text), err);
+	return aside_note(
+		txn, RUN_REMOTE, aside->number, aside->mailbox, aside->direction, slice_of(aside->why->text), err);
 }
 
 bool
-run_set_aside(struct run *run, struct number number, struct mailbox_id mailbox, enum side direction, const struct error *why, struct error *err)
+run_set_aside(struct run *run, struct number number, struct mailbox_id mailbox, enum side direction,
+	const struct error *why, struct error *err)
 {
 	struct run_aside aside = {.number = number, .mailbox = mailbox, .direction = direction, .why = why};
 	const struct run_box *box = run_box_of(run, mailbox);
@@ -177,8 +179,8 @@ run_arrival_finish(struct run_arrival *arrival)
 }
 
 bool
-run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn, void *context, struct error *err), void *context,
-	  enum store_durability durability, struct error *err)
+run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn, void *context, struct error *err),
+	void *context, enum store_durability durability, struct error *err)
 {
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
 
@@ -192,7 +194,8 @@ run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn,
 }
 
 bool
-run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, void *context, struct error *err), void *context, struct error *err)
+run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, void *context, struct error *err),
+	void *context, struct error *err)
 {
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 
@@ -210,7 +213,8 @@ run_clear_failure(struct store_txn *txn, struct number number, struct error *err
 {
 	const struct mailbox_id any = {0};
 
-	return message_set_failed(txn, number, NULL, err) && aside_remove(txn, RUN_REMOTE, number, any, SIDE_REMOTE, err);
+	return message_set_failed(txn, number, NULL, err) &&
+	       aside_remove(txn, RUN_REMOTE, number, any, SIDE_REMOTE, err);
 }
 
 bool
@@ -234,7 +238,8 @@ void
 run_add_intent(struct run *run, const struct intent *intent)
 {
 	if ((run->intent_count & (run->intent_count - 1)) == 0) {
-		run->intents = realloc(run->intents, (run->intent_count > 0 ? run->intent_count * 2 : 1) * sizeof(*run->intents));
+		run->intents = realloc(
+			run->intents, (run->intent_count > 0 ? run->intent_count * 2 : 1) * sizeof(*run->intents));
 		if (run->intents == NULL) {
 			abort();
 		}

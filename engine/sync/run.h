@@ -17,8 +17,8 @@
 #include "engine/sync/sync.h"
 
 #define RUN_BATCH_MESSAGES 500
-#define RUN_BATCH_BYTES (8u << 20)
-#define RUN_DEFERRED_MAX 20000 /* arrivals kept until all mailboxes are scanned, because they may be moves */
+#define RUN_BATCH_BYTES    (8u << 20)
+#define RUN_DEFERRED_MAX   20000 /* arrivals kept until all mailboxes are scanned, because they may be moves */
 
 struct sync {
 	struct io *io;
@@ -27,7 +27,7 @@ struct sync {
 	struct io_lock_file *locks;
 	int64_t last_run_ms;  /* for the clock of running time */
 	int64_t last_full_ms; /* the daily comparison */
-	bool doubted;         /* a mailbox was missing from the last listing: believed when a new connection says so too */
+	bool doubted; /* a mailbox was missing from the last listing: believed when a new connection says so too */
 };
 
 /* A mailbox of the remote's listing. */
@@ -50,7 +50,7 @@ struct run_arrival {
 	struct envelope envelope;
 	bool has_header;
 	struct body_prepared *body; /* or NULL */
-	bool done; /* settled otherwise */
+	bool done;                  /* settled otherwise */
 };
 
 /* Flags of a message of the base. */
@@ -72,26 +72,26 @@ struct run_gone {
 
 struct run_box {
 	struct mailbox_id id;
-	char *name;               /* ours */
-	bool live;                /* false: removed here, to be removed there */
+	char *name; /* ours */
+	bool live;  /* false: removed here, to be removed there */
 	bool in_trash;
 	struct base_mailbox base;
 	const struct run_remote *remote; /* NULL: not listed (local_only), or vanished */
 	bool vanished;
 	bool locked, busy;
 	bool wants_scan, wants_push;
-	bool has_unpaired;        /* messages here without a base */
-	bool rebuilt_hold;        /* stopped by R7 */
+	bool has_unpaired;          /* messages here without a base */
+	bool rebuilt_hold;          /* stopped by R7 */
 	bool held_here, held_there; /* a hold waits: nothing more is expunged on that side */
-	bool set_aside;           /* what is to be done to it there is not tried again yet */
-	bool scanned;             /* successfully in this pass */
-	bool passed_over;         /* something new in it was not taken */
-	bool dead;                /* removed here while the pass runs: the next one sees to it */
+	bool set_aside;             /* what is to be done to it there is not tried again yet */
+	bool scanned;               /* successfully in this pass */
+	bool passed_over;           /* something new in it was not taken */
+	bool dead;                  /* removed here while the pass runs: the next one sees to it */
 	bool failed;
 	struct remote_selected selected; /* as of the end of the scan */
 	struct uidset known;
-	bool push_incomplete;     /* something must be looked at again: `merged` stays */
-	bool left_out;            /* it has something to push, and this pass is not about it */
+	bool push_incomplete; /* something must be looked at again: `merged` stays */
+	bool left_out;        /* it has something to push, and this pass is not about it */
 };
 
 struct run {
@@ -139,8 +139,8 @@ void run_unlock(struct run *run, uint64_t octet);
 void run_say(struct run *run, const char *format, ...) PRINTF_LIKE(2, 3);
 void run_progress(struct run *run, const char *phase);
 /* Notes that a message or mailbox failed and is tried again later (R13). */
-bool run_set_aside(struct run *run, struct number number, struct mailbox_id mailbox, enum side direction, const struct error *why,
-		   struct error *err) MUST_CHECK;
+bool run_set_aside(struct run *run, struct number number, struct mailbox_id mailbox, enum side direction,
+	const struct error *why, struct error *err) MUST_CHECK;
 struct run_box *run_box_of(struct run *run, struct mailbox_id id); /* or NULL */
 /* Looks whether the mount has removed a mailbox since the pass began; then box->dead, and nothing more is written into it. */
 bool run_look_at_box(struct run *run, struct store_txn *txn, struct run_box *box, struct error *err) MUST_CHECK;
@@ -149,11 +149,11 @@ struct remote_target run_target(const struct run_box *box);
 struct merge_mask run_mask(const struct run_box *box);
 void run_arrival_finish(struct run_arrival *arrival);
 /* Commits a write of a pass, lazily, unless the pass is dry. */
-bool run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn, void *context, struct error *err), void *context,
-	       enum store_durability durability, struct error *err) MUST_CHECK;
+bool run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn, void *context, struct error *err),
+	void *context, enum store_durability durability, struct error *err) MUST_CHECK;
 /* The same in a reading transaction. */
-bool run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, void *context, struct error *err), void *context,
-	      struct error *err) MUST_CHECK;
+bool run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, void *context, struct error *err),
+	void *context, struct error *err) MUST_CHECK;
 /* Tells whether an error ends the pass (the session, the store) or only what it is about. */
 bool run_error_is_local(const struct error *err);
 /* Whether it is time to try again; a full pass tries all. */
@@ -161,7 +161,8 @@ bool run_aside_is_due(const struct run *run, const struct aside *aside);
 /* What failed before has been done: it is set aside no more. */
 bool run_clear_failure(struct store_txn *txn, struct number number, struct error *err) MUST_CHECK;
 /* Notes the size that the remote tells of what was uploaded, and by it whether it serves our octets. */
-bool run_complete_base(struct store_txn *txn, struct base_message *base, uint64_t size_bytes, struct error *err) MUST_CHECK;
+bool run_complete_base(struct store_txn *txn, struct base_message *base, uint64_t size_bytes, struct error *err)
+	MUST_CHECK;
 /* Remembers an intent that this pass made and could not settle; the detail is in the arena. */
 void run_add_intent(struct run *run, const struct intent *intent);
 /* Where an intent of a message brings it; 0 for those of mailboxes. */
@@ -175,7 +176,8 @@ void run_intent_flags(const struct intent *intent, struct flags *out);
 bool mailboxes_check(struct run *run, struct error *err) MUST_CHECK;
 bool mailboxes_sync(struct run *run, struct error *err) MUST_CHECK;
 /* --- gather.c --- */
-bool gather_boxes(struct run *run, struct error *err) MUST_CHECK; /* fills run->boxes; under the tree's lock where there is a listing */
+bool gather_boxes(struct run *run, struct error *err)
+	MUST_CHECK; /* fills run->boxes; under the tree's lock where there is a listing */
 /* Reads again what others may have changed before the boxes were locked: bases and intents (R1). */
 bool gather_again(struct run *run, struct error *err) MUST_CHECK;
 /* --- removals.c: mailboxes that end (R8) --- */
@@ -209,10 +211,10 @@ bool push_boxes(struct run *run, struct error *err) MUST_CHECK;
 
 /* --- holds.c: the brake --- */
 /* Decides for deletions of one mailbox on `side`: passes (true in out_pass, and notes them), or makes a hold of them. */
-bool holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum side side, const struct number *numbers, size_t count,
-		  uint64_t left, bool *out_pass, struct error *err) MUST_CHECK;
-bool holds_make(struct run *run, struct store_txn *txn, struct mailbox_id mailbox, enum side side, enum hold_kind kind, const char *reason,
-		const struct number *numbers, size_t count, struct error *err) MUST_CHECK;
+bool holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum side side,
+	const struct number *numbers, size_t count, uint64_t left, bool *out_pass, struct error *err) MUST_CHECK;
+bool holds_make(struct run *run, struct store_txn *txn, struct mailbox_id mailbox, enum side side, enum hold_kind kind,
+	const char *reason, const struct number *numbers, size_t count, struct error *err) MUST_CHECK;
 /* Carries out what a person answered since the last pass, as far as it is ours to do; what goes to the remote is left to push. */
 bool holds_answer(struct run *run, struct error *err) MUST_CHECK;
 /* A mailbox that was held as vanished is back: what the hold kept is as it was. */

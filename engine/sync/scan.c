@@ -23,7 +23,8 @@ scan_box(struct scan *scan, size_t request)
 static bool
 scan_flush_when_full(struct run *run, struct error *err)
 {
-	if (run->arrival_count < RUN_BATCH_MESSAGES && run->flag_count < RUN_BATCH_MESSAGES && run->arrival_bytes < RUN_BATCH_BYTES) {
+	if (run->arrival_count < RUN_BATCH_MESSAGES && run->flag_count < RUN_BATCH_MESSAGES &&
+		run->arrival_bytes < RUN_BATCH_BYTES) {
 		return true;
 	}
 	return pull_batch(run, err);
@@ -45,7 +46,8 @@ scan_selected(void *context, size_t request, const struct remote_selected *selec
 	struct run_box *box = scan_box(scan, request);
 	struct flags kept = FLAGS_INIT;
 	bool differs = box->base.uidvalidity == 0 || box->base.read_only != selected->read_only ||
-		       box->base.keywords_any != selected->keywords_any || !flags_equal(&box->base.permanent, &selected->permanent);
+		       box->base.keywords_any != selected->keywords_any ||
+		       !flags_equal(&box->base.permanent, &selected->permanent);
 
 	if (!differs) {
 		return true;
@@ -73,8 +75,8 @@ scan_flags(void *context, size_t request, uint32_t uid, const struct flags *flag
 	struct scan *scan = context;
 	struct run *run = scan->run;
 
-	run->flags[run->flag_count++] =
-		(struct run_flag){.box = scan->box_of[request], .uid = uid, .flags = flags_copy(flags), .modseq = modseq};
+	run->flags[run->flag_count++] = (struct run_flag){
+		.box = scan->box_of[request], .uid = uid, .flags = flags_copy(flags), .modseq = modseq};
 	return scan_flush_when_full(run, err);
 }
 
@@ -203,8 +205,10 @@ scan_write_hold(struct run *run, struct store_txn *txn, void *context, struct er
 	}
 	scan->box->rebuilt_hold = true;
 	run->result->held++;
-	run_say(run, "%s: held: the server's mailbox was rebuilt or restored (%s): nothing is deleted or sent until that is settled", scan->box->name,
-		scan->reason);
+	run_say(run,
+		"%s: held: the server's mailbox was rebuilt or restored (%s): nothing is deleted or sent until that is "
+		"settled",
+		scan->box->name, scan->reason);
 	return holds_make(run, txn, scan->box->id, SIDE_LOCAL, HOLD_REBUILT, scan->reason, NULL, 0, err);
 }
 
@@ -217,8 +221,8 @@ scan_hold_rebuilt(struct run *run, struct run_box *box, const char *reason, stru
 }
 
 static bool
-scan_end(void *context, size_t request, enum remote_scan_state state, const struct remote_selected *selected, const char *reason,
-	 const struct error *failure, struct error *err)
+scan_end(void *context, size_t request, enum remote_scan_state state, const struct remote_selected *selected,
+	const char *reason, const struct error *failure, struct error *err)
 {
 	struct scan *scan = context;
 	struct run_box *box = scan_box(scan, request);
@@ -281,7 +285,8 @@ static bool
 scan_prepare(struct run *run, struct store_txn *txn, void *context, struct error *err)
 {
 	struct scan *scan = context;
-	bool bodies = run->pass->bodies_with_scan && !run->pass->dry_run && run->sync->settings->bodies_since_s != NULL &&
+	bool bodies = run->pass->bodies_with_scan && !run->pass->dry_run &&
+		      run->sync->settings->bodies_since_s != NULL &&
 		      run->sync->settings->bodies_since_s(run->sync->settings->context) == INT64_MIN;
 
 	for (size_t i = 0; i < run->box_count; i++) {
@@ -312,8 +317,9 @@ scan_prepare(struct run *run, struct store_txn *txn, void *context, struct error
 				run->progress_total += box->remote->mailbox.messages;
 			}
 		}
-		if (box->base.uidvalidity != 0 && (!base_known(txn, RUN_REMOTE, box->id, box->base.uidvalidity, &box->known, err) ||
-						   !scan_prepare_newest(txn, box, &request->newest, err))) {
+		if (box->base.uidvalidity != 0 &&
+			(!base_known(txn, RUN_REMOTE, box->id, box->base.uidvalidity, &box->known, err) ||
+				!scan_prepare_newest(txn, box, &request->newest, err))) {
 			return false;
 		}
 	}

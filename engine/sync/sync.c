@@ -6,7 +6,7 @@
 #include "engine/base/log.h"
 #include "engine/sync/run.h"
 
-#define SYNC_DAY_MS (24 * 3600 * 1000)
+#define SYNC_DAY_MS       (24 * 3600 * 1000)
 #define SYNC_LOOK_AGAIN_S 10 /* R10: a lost answer is looked for twice */
 
 struct sync *
@@ -44,7 +44,8 @@ sync_result_finish(struct sync_result *result)
 static bool
 sync_box_is_wanted(const struct run_box *box)
 {
-	return box->wants_scan || box->wants_push || (box->vanished && box->live) || (!box->live && box->remote != NULL);
+	return box->wants_scan || box->wants_push || (box->vanished && box->live) ||
+	       (!box->live && box->remote != NULL);
 }
 
 /* Takes the locks of the wanted mailboxes in rising order; those that are busy are left for the second round, which shares one wait. */
@@ -167,14 +168,16 @@ sync_look_again(struct run *run, struct error *err)
 			intent->next_try_s = now_s + SYNC_LOOK_AGAIN_S;
 		}
 		run->result->again = true;
-		if (!lost.over && (run->result->again_in_ms == 0 || run->result->again_in_ms > SYNC_LOOK_AGAIN_S * 1000)) {
+		if (!lost.over &&
+			(run->result->again_in_ms == 0 || run->result->again_in_ms > SYNC_LOOK_AGAIN_S * 1000)) {
 			run->result->again_in_ms = SYNC_LOOK_AGAIN_S * 1000;
 		}
 		if (!run_write(run, sync_write_lost, &lost, STORE_LAZY, err)) {
 			return false;
 		}
 		if (lost.over) {
-			log_info("sync", "number=%" PRIu64 " not found where it was sent: it is sent again", intent->number.value);
+			log_info("sync", "number=%" PRIu64 " not found where it was sent: it is sent again",
+				intent->number.value);
 			intent->number.value = 0;
 		}
 	}
@@ -205,8 +208,7 @@ sync_tell_boxes(struct run *run)
 	}
 }
 
-static bool
-sync_read_tree_changed(struct run *run, struct store_txn *txn, void *context, struct error *err);
+static bool sync_read_tree_changed(struct run *run, struct store_txn *txn, void *context, struct error *err);
 
 /* Which mailboxes the pass is about, and their locks. The tree stays locked until they are had: between the listing and the gathering nobody
  * makes, renames or removes one. */
@@ -216,10 +218,12 @@ sync_begin(struct run *run, bool *local_only, struct error *err)
 	if (!*local_only && !sync_lock_tree(run, local_only, err)) {
 		return false;
 	}
-	if (run->tree_locked && (!removals_settle(run, err) || !mailboxes_check(run, err) || !mailboxes_sync(run, err))) {
+	if (run->tree_locked &&
+		(!removals_settle(run, err) || !mailboxes_check(run, err) || !mailboxes_sync(run, err))) {
 		return false;
 	}
-	if (!gather_boxes(run, err) || !holds_mark(run, err) || !holds_note_sizes(run, err) || !sync_lock_boxes(run, false, err)) {
+	if (!gather_boxes(run, err) || !holds_mark(run, err) || !holds_note_sizes(run, err) ||
+		!sync_lock_boxes(run, false, err)) {
 		return false;
 	}
 	sync_unlock_tree(run);
@@ -284,7 +288,8 @@ sync_read_tree_changed(struct run *run, struct store_txn *txn, void *context, st
 	uint64_t listed;
 
 	(void)run;
-	if (!store_meta_get_u64(txn, "tree_listed", &listed, err) || !mailbox_each(txn, true, sync_note_mailbox, &change, err)) {
+	if (!store_meta_get_u64(txn, "tree_listed", &listed, err) ||
+		!mailbox_each(txn, true, sync_note_mailbox, &change, err)) {
 		return false;
 	}
 	*local_only = change.modseq <= listed;
@@ -299,7 +304,8 @@ sync_write_tree_listed(struct run *run, struct store_txn *txn, void *context, st
 
 	(void)run;
 	(void)context;
-	if (!store_meta_get_u64(txn, "tree_listed", &listed, err) || !mailbox_each(txn, true, sync_note_mailbox, &change, err)) {
+	if (!store_meta_get_u64(txn, "tree_listed", &listed, err) ||
+		!mailbox_each(txn, true, sync_note_mailbox, &change, err)) {
 		return false;
 	}
 	/* What changed while the pass ran belongs to the next one. */
@@ -335,7 +341,8 @@ sync_run_finish(struct run *run)
 }
 
 bool
-sync_pass_run(struct sync *sync, struct remote_session *session, const struct sync_pass *pass, struct sync_result *result, struct error *err)
+sync_pass_run(struct sync *sync, struct remote_session *session, const struct sync_pass *pass,
+	struct sync_result *result, struct error *err)
 {
 	struct sync_pass this_pass = *pass;
 	struct run run = {

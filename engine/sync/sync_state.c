@@ -34,7 +34,8 @@ state_mask(const struct base_mailbox *mailbox)
 
 /* Tells whether a message differs from its base in what the remote keeps. */
 static bool
-state_differs(struct store_txn *txn, const struct message *message, const struct base_message *base, bool *out, struct error *err)
+state_differs(struct store_txn *txn, const struct message *message, const struct base_message *base, bool *out,
+	struct error *err)
 {
 	struct base_mailbox mailbox;
 
@@ -98,7 +99,8 @@ sync_message_state(struct store_txn *txn, struct number number, const char **out
 }
 
 bool
-sync_message_remote(struct store_txn *txn, struct number number, struct buf *out_guid, uint64_t *out_modseq, struct error *err)
+sync_message_remote(
+	struct store_txn *txn, struct number number, struct buf *out_guid, uint64_t *out_modseq, struct error *err)
 {
 	struct base_message base;
 
@@ -277,12 +279,15 @@ state_print_hold(struct state_held *held, const struct hold *hold, const char *m
 
 	(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M", gmtime_r(&created, &tm));
 	if (hold->kind == HOLD_REBUILT) {
-		buf_printf(held->text, "hold %" PRIu64 "  %s UTC  %s: nothing is deleted or sent: the server's mailbox was rebuilt: %s\n", hold->id, when, mailbox,
-			   hold->reason);
+		buf_printf(held->text,
+			"hold %" PRIu64
+			"  %s UTC  %s: nothing is deleted or sent: the server's mailbox was rebuilt: %s\n",
+			hold->id, when, mailbox, hold->reason);
 		return;
 	}
-	buf_printf(held->text, "hold %" PRIu64 "  %s UTC  %s: %" PRIu64 " message%s would be expunged %s: %s\n", hold->id, when, mailbox, hold->messages,
-		   hold->messages == 1 ? "" : "s", hold->side == SIDE_LOCAL ? "here" : "on the server", hold->reason);
+	buf_printf(held->text, "hold %" PRIu64 "  %s UTC  %s: %" PRIu64 " message%s would be expunged %s: %s\n",
+		hold->id, when, mailbox, hold->messages, hold->messages == 1 ? "" : "s",
+		hold->side == SIDE_LOCAL ? "here" : "on the server", hold->reason);
 }
 
 static bool
@@ -386,7 +391,9 @@ state_tell_bodyless(struct store_txn *txn, uint64_t hold, struct buf *out_text, 
 	bool ok = hold_each_message(txn, hold, state_count_bodyless, &bodyless, err);
 
 	if (ok && bodyless.count > 0) {
-		buf_printf(out_text, "%" PRIu64 " of them cannot be brought back on the server, for their bodies were never here:\n", bodyless.count);
+		buf_printf(out_text,
+			"%" PRIu64 " of them cannot be brought back on the server, for their bodies were never here:\n",
+			bodyless.count);
 		buf_append(out_text, buf_slice(&bodyless.names));
 		if (bodyless.count > STATE_NAMES_MAX) {
 			buf_append_text(out_text, "  …\n");
@@ -416,12 +423,13 @@ state_answer(struct store *store, uint64_t id, enum hold_state state, struct buf
 	}
 	if (kind == HOLD_REBUILT) {
 		return error_set(err, ERROR_REFUSED,
-				 "hold %" PRIu64 " is about a mailbox that the server rebuilt or restored: this version cannot pair its messages again; "
-				 "the mailbox stays as it is here",
-				 id);
+			"hold %" PRIu64 " is about a mailbox that the server rebuilt or restored: this version cannot "
+					"pair its messages again; "
+			"the mailbox stays as it is here",
+			id);
 	}
-	buf_printf(out_text, "hold %" PRIu64 ": %" PRIu64 " message%s will be %s\n", id, messages, messages == 1 ? "" : "s",
-		   state == HOLD_CONFIRMED ? "expunged" : "brought back");
+	buf_printf(out_text, "hold %" PRIu64 ": %" PRIu64 " message%s will be %s\n", id, messages,
+		messages == 1 ? "" : "s", state == HOLD_CONFIRMED ? "expunged" : "brought back");
 	if (state == HOLD_REVERTED && side == SIDE_LOCAL && !state_tell_bodyless(txn, id, out_text, err)) {
 		return false;
 	}

@@ -24,7 +24,7 @@ struct tree {
 	struct tree_index local_by_name, remote_by_raw, remote_by_id;
 	size_t *remote_of_base, *local_of_base; /* TREE_NONE: none */
 	size_t *base_of_remote, *base_of_local;
-	size_t *local_of_remote; /* paired without a base */
+	size_t *local_of_remote;                /* paired without a base */
 	struct buf *local_names, *remote_names; /* effective: as they will be after the renames planned so far */
 	struct tree_step *steps;
 	size_t step_count, step_capacity;
@@ -363,9 +363,12 @@ tree_plan_departures(struct tree *tree)
 	for (size_t i = 0; i < tree->local_count; i++) {
 		size_t l = order[i].index;
 
-		if (tree->locals[l].live && tree->base_of_local[l] == TREE_NONE && !tree->locals[l].implied && !tree_local_paired_now(tree, l)) {
-			tree_step_add(tree, (struct tree_step){
-						    .action = TREE_CREATE_THERE, .local = l, .remote = TREE_NONE, .base = TREE_NONE});
+		if (tree->locals[l].live && tree->base_of_local[l] == TREE_NONE && !tree->locals[l].implied &&
+			!tree_local_paired_now(tree, l)) {
+			tree_step_add(tree, (struct tree_step){.action = TREE_CREATE_THERE,
+						    .local = l,
+						    .remote = TREE_NONE,
+						    .base = TREE_NONE});
 		}
 	}
 	free(order);
@@ -393,14 +396,16 @@ tree_plan_subscriptions(struct tree *tree)
 		size_t local = tree->local_of_base[b], remote = tree->remote_of_base[b];
 
 		if (local != TREE_NONE && remote != TREE_NONE) {
-			tree_plan_subscription(tree, (struct tree_step){.local = local, .remote = remote, .base = b}, tree->bases[b].subscribed);
+			tree_plan_subscription(tree, (struct tree_step){.local = local, .remote = remote, .base = b},
+				tree->bases[b].subscribed);
 		}
 	}
 	for (size_t r = 0; r < tree->remote_count; r++) {
 		size_t local = tree->local_of_remote[r];
 
 		if (local != TREE_NONE) { /* without a base: subscribed */
-			tree_plan_subscription(tree, (struct tree_step){.local = local, .remote = r, .base = TREE_NONE}, false);
+			tree_plan_subscription(
+				tree, (struct tree_step){.local = local, .remote = r, .base = TREE_NONE}, false);
 		}
 	}
 }
@@ -482,20 +487,27 @@ tree_finish(struct tree *tree)
 
 size_t
 tree_plan(const struct tree_local *locals, size_t local_count, const struct tree_remote *remotes, size_t remote_count,
-	  const struct tree_base *bases, size_t base_count, struct tree_step **out)
+	const struct tree_base *bases, size_t base_count, struct tree_step **out)
 {
 	static_assert(TREE_NONE == SIZE_MAX, "filled with 0xff octets");
-	struct tree tree = {.locals = locals, .remotes = remotes, .bases = bases, .local_count = local_count, .remote_count = remote_count,
-			    .base_count = base_count};
+	struct tree tree = {.locals = locals,
+		.remotes = remotes,
+		.bases = bases,
+		.local_count = local_count,
+		.remote_count = remote_count,
+		.base_count = base_count};
 
 	tree_init(&tree);
 	tree_build_indices(&tree);
 	tree_pair_locals_of_bases(&tree);
 	tree_pair_bases(&tree);
 	for (size_t b = 0; b < base_count; b++) {
-		if (tree.remote_of_base[b] != TREE_NONE && tree.local_of_base[b] != TREE_NONE && locals[tree.local_of_base[b]].live) {
-			tree_step_add(&tree, (struct tree_step){.action = TREE_PAIR, .local = tree.local_of_base[b],
-								.remote = tree.remote_of_base[b], .base = b});
+		if (tree.remote_of_base[b] != TREE_NONE && tree.local_of_base[b] != TREE_NONE &&
+			locals[tree.local_of_base[b]].live) {
+			tree_step_add(&tree, (struct tree_step){.action = TREE_PAIR,
+						     .local = tree.local_of_base[b],
+						     .remote = tree.remote_of_base[b],
+						     .base = b});
 		}
 	}
 	tree_plan_renames(&tree);

@@ -15,7 +15,7 @@
 
 #define TREE_NONE ((size_t)-1)
 
-struct tree_remote { /* a mailbox of the remote's listing that is selected by `mailboxes` */
+struct tree_remote {       /* a mailbox of the remote's listing that is selected by `mailboxes` */
 	struct slice name; /* ours */
 	struct slice raw_name;
 	char separator;
@@ -47,10 +47,10 @@ enum tree_action {
 	TREE_RENAME_THERE,   /* to our name */
 	TREE_SUBSCRIBE_HERE, /* to `subscribed` */
 	TREE_SUBSCRIBE_THERE,
-	TREE_VANISHED,       /* gone there, live here */
-	TREE_REMOVE_THERE,   /* removed here, live there */
-	TREE_FORGET,         /* gone on both */
-	TREE_CONFLICT,       /* a name that is taken: set aside with its reason */
+	TREE_VANISHED,     /* gone there, live here */
+	TREE_REMOVE_THERE, /* removed here, live there */
+	TREE_FORGET,       /* gone on both */
+	TREE_CONFLICT,     /* a name that is taken: set aside with its reason */
 };
 
 struct tree_step {
@@ -61,7 +61,7 @@ struct tree_step {
 
 /* Gives the steps in the order in which they are to be done: pairs; renames, parents first; creations, parents first; subscriptions; then what
  * vanished or is to be removed, children first. `*out` is to be freed. */
-size_t tree_plan(const struct tree_local *locals, size_t local_count, const struct tree_remote *remotes, size_t remote_count,
-		 const struct tree_base *bases, size_t base_count, struct tree_step **out);
+size_t tree_plan(const struct tree_local *locals, size_t local_count, const struct tree_remote *remotes,
+	size_t remote_count, const struct tree_base *bases, size_t base_count, struct tree_step **out);
 
 #endif

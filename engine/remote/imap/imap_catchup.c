@@ -696,7 +696,8 @@ lacks_flags(const struct imap_catchup *catchup)
 	const struct uidset *known = catchup->known;
 	bool by_modseq = catchup->way == IMAP_CATCHUP_QRESYNC || catchup->way == IMAP_CATCHUP_CONDSTORE;
 
-	return by_modseq && !catchup->asked_fresh && known->count > 0 && known->ranges[known->count - 1].last >= catchup->next;
+	return by_modseq && !catchup->asked_fresh && known->count > 0 &&
+	       known->ranges[known->count - 1].last >= catchup->next;
 }
 
 bool
@@ -704,7 +705,8 @@ imap_catchup_prove(struct imap_catchup *catchup)
 {
 	uint64_t known = catchup->known_count - uidset_size(&catchup->vanished);
 
-	if (catchup->overflowed || (catchup->asked_fresh && !catchup->got_fresh) || !catchup->flags_fine || lacks_flags(catchup)) {
+	if (catchup->overflowed || (catchup->asked_fresh && !catchup->got_fresh) || !catchup->flags_fine ||
+		lacks_flags(catchup)) {
 		return false;
 	}
 	if (catchup->way == IMAP_CATCHUP_FULL) { /* every flag was listed, so what was not listed is not there */
@@ -733,7 +735,8 @@ imap_catchup_prove_by(struct imap_catchup *catchup, const struct uidset *there)
 		struct uid_range range = catchup->known->ranges[i];
 
 		if (range.last >= catchup->next) {
-			uidset_add(&catchup->wanted, range.first > catchup->next ? range.first : catchup->next, range.last);
+			uidset_add(&catchup->wanted, range.first > catchup->next ? range.first : catchup->next,
+				range.last);
 		}
 	}
 	catchup->proven = true;
