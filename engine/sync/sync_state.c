@@ -424,7 +424,7 @@ state_answer(struct store *store, uint64_t id, enum hold_state state, struct buf
 	if (kind == HOLD_REBUILT) {
 		return error_set(err, ERROR_REFUSED,
 			"hold %" PRIu64 " is about a mailbox that the server rebuilt or restored: this version cannot "
-					"pair its messages again; "
+			"pair its messages again; "
 			"the mailbox stays as it is here",
 			id);
 	}
