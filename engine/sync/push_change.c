@@ -10,6 +10,7 @@
 
 struct push_report { /* what the server said of a message after a STORE */
 	uint32_t uid;
+	size_t order;
 	bool has_flags;
 	struct flags flags;
 	uint64_t modseq;
@@ -38,7 +39,8 @@ push_note_report(void *context, uint32_t uid, const struct flags *flags_or_null,
 		return true; /* news of other messages: the next scan tells them too */
 	}
 	report = &stores->reports[stores->report_count++];
-	*report = (struct push_report){.uid = uid, .has_flags = flags_or_null != NULL, .modseq = modseq};
+	*report = (struct push_report){
+		.uid = uid, .order = stores->report_count, .has_flags = flags_or_null != NULL, .modseq = modseq};
 	if (flags_or_null != NULL) {
 		report->flags = flags_copy(flags_or_null);
 	}
@@ -53,10 +55,10 @@ push_compare_reports(const void *left, const void *right)
 	if (a->uid != b->uid) {
 		return a->uid < b->uid ? -1 : 1;
 	}
-	return (a->has_flags ? 0 : 1) - (b->has_flags ? 0 : 1); /* those with flags first */
+	return a->order < b->order ? -1 : a->order > b->order;
 }
 
-/* The reports are sorted. */
+/* The last report of a message. What came before it may be of the time before the STORE: of an upload, or half of the change. The reports are sorted. */
 static const struct push_report *
 push_report_of(const struct push_stores *stores, uint32_t uid)
 {
@@ -65,13 +67,13 @@ push_report_of(const struct push_stores *stores, uint32_t uid)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (stores->reports[middle].uid < uid) {
+		if (stores->reports[middle].uid <= uid) {
 			low = middle + 1;
 		} else {
 			high = middle;
 		}
 	}
-	return low < stores->report_count && stores->reports[low].uid == uid ? &stores->reports[low] : NULL;
+	return low > 0 && stores->reports[low - 1].uid == uid ? &stores->reports[low - 1] : NULL;
 }
 
 static bool
