@@ -168,7 +168,7 @@ remove_row(struct model_server *server, struct model_mailbox *mailbox)
 			return;
 		}
 	}
-	assert(!"a mailbox of another server");
+	assert(false); /* a mailbox of another server */
 }
 
 /* Directories are there for what is below them. */
