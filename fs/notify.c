@@ -71,6 +71,16 @@ drop_inode(struct notify *notify, uint64_t inode, bool pages)
 	note_answer("inode", inode, fuse_lowlevel_notify_inval_inode(notify->mount->session, inode, pages ? 0 : -1, 0));
 }
 
+static int
+tell_expired(struct fuse_session *session, uint64_t dir, struct slice name)
+{
+#ifdef FUSE_EXPIRE_TAKES_FLAGS
+	return fuse_lowlevel_notify_expire_entry(session, dir, name.data, name.length, FUSE_LL_EXPIRE_ONLY);
+#else
+	return fuse_lowlevel_notify_expire_entry(session, dir, name.data, name.length);
+#endif
+}
+
 /* A name may stand for something else now: it is looked up again. A directory that somebody works in stays where it is. */
 static void
 expire_name(struct notify *notify, uint64_t dir, struct slice name)
@@ -78,8 +88,7 @@ expire_name(struct notify *notify, uint64_t dir, struct slice name)
 	struct fuse_session *session = notify->mount->session;
 
 	if (notify->mount->can_expire) {
-		note_answer("expire", dir,
-			fuse_lowlevel_notify_expire_entry(session, dir, name.data, name.length, FUSE_LL_EXPIRE_ONLY));
+		note_answer("expire", dir, tell_expired(session, dir, name));
 	} else {
 		note_answer("name", dir, fuse_lowlevel_notify_inval_entry(session, dir, name.data, name.length));
 	}
