@@ -129,8 +129,8 @@ map_counts(struct mount *mount)
 }
 
 /* Whose direction is pull may not be changed; where that is all, the kernel says so itself. */
-static bool
-all_pull(const struct engine *engine)
+bool
+mount_only_pulls(const struct engine *engine)
 {
 	for (size_t i = 0; i < engine_account_count(engine); i++) {
 		if (account_config(engine_account((struct engine *)(uintptr_t)engine, i))->direction != CONFIG_PULL) {
@@ -152,16 +152,36 @@ keeps_all_bodies(struct engine *engine)
 	return true;
 }
 
+bool
+mount_attach(const char *dir, const char *account_or_null, struct mount_options *options, struct error *err)
+{
+	options->has_device =
+		attach_prepare(dir, err) && attach_mount(dir, account_or_null != NULL ? account_or_null : "mailfs",
+						    options, &options->device_fd, err);
+	return options->has_device;
+}
+
+void
+mount_let_go(const char *dir, struct mount_options *options)
+{
+	struct error err;
+
+	if (!options->has_device) {
+		return;
+	}
+	options->has_device = false;
+	if (!attach_unmount(dir, true, &err)) {
+		log_warn("mount", "event=unmount error=\"%s\"", err.text);
+	}
+	(void)close(options->device_fd);
+}
+
 static bool
-attach(struct mount *mount, const char *source, struct error *err)
+open_session(struct mount *mount, struct error *err)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	char device[32];
 
-	if (!attach_mount(mount->dir, source, &mount->options, &mount->device_fd, err)) {
-		return false;
-	}
-	mount->attached = true;
 	mount->connection = attach_connection(mount->dir);
 	(void)fuse_opt_add_arg(&args, "mailfs");
 	mount->session = fuse_session_new(&args, operations_get(), operations_size(), mount);
@@ -178,23 +198,27 @@ mount_open(struct engine *engine, const char *dir, const struct mount_options *o
 	struct error *err)
 {
 	struct mount *mount = calloc(1, sizeof(*mount));
-	const char *source;
+	bool one = !options->directories && engine_account_count(engine) == 1;
+	const char *account = one ? account_name(engine_account(engine, 0)) : NULL;
 
 	if (mount == NULL) {
 		abort();
 	}
 	mount->engine = engine;
 	mount->options = copy_options(options);
-	mount->options.read_only = options->read_only || all_pull(engine);
+	mount->options.read_only = options->read_only || mount_only_pulls(engine);
 	mount->unopened = options->read_only && keeps_all_bodies(engine);
 	mount->dir = slice_dup(slice_of(dir));
 	mount->device_fd = mount->wakeup = -1;
+	mount->attached = options->has_device;
 	mutex_init(&mount->lock, LOCK_RANK_FS);
 	(void)pthread_mutex_init(&mount->taking, NULL);
 	map_counts(mount);
-	source = !options->directories && engine_account_count(engine) == 1 ? account_name(engine_account(engine, 0))
-									    : "mailfs";
-	if (!attach_prepare(dir, err) || !set_signals(mount, err) || !attach(mount, source, err)) {
+	if (!options->has_device) {
+		mount->attached = mount_attach(dir, account, &mount->options, err);
+	}
+	mount->device_fd = mount->attached ? mount->options.device_fd : -1;
+	if (!mount->attached || !set_signals(mount, err) || !open_session(mount, err)) {
 		mount_close(&mount);
 		return false;
 	}

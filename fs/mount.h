@@ -1,8 +1,8 @@
 /* A mount: the kernel's requests, answered from the engine's views (design 5).
  *
- * The life of one, in the order main goes through it: mount_open (mount(2), one thread, maybe still root), then fork and giving up
- * rights as main likes, engine_start, mount_start, mount_run until somebody unmounts it or a signal comes, mount_close,
- * engine_stop.
+ * The life of one, in the order main goes through it: mount_attach (mount(2), one thread, maybe still root), giving up rights, mount_open,
+ * engine_start, mount_start, mount_run until somebody unmounts it or a signal comes, mount_close, engine_stop. Who has no rights to give up
+ * leaves mount_attach out.
  */
 #ifndef FS_MOUNT_H
 #define FS_MOUNT_H
@@ -30,12 +30,23 @@ struct mount_options {
 	gid_t user_gid;
 	const char *const *fuse_words; /* options handed on, as "noatime" or "max_read=65536" */
 	size_t fuse_word_count;
+	bool has_device; /* mount_attach has mounted it */
+	int device_fd;
 };
 
 struct mount;
 
-/* Mounts `dir`, which must be an empty directory; a dead mount there is taken away first. The engine need not be started. ERROR_CONFIG for an option that
- * nobody knows, ERROR_REFUSED (ENOTEMPTY, EACCES…), ERROR_SYSTEM. */
+/* Mounts `dir`, which must be an empty directory; a dead mount there is taken away first. `account_or_null` is its source. Who so much as looks into it waits
+ * until mount_run. Sets the device in `options`, for mount_open. ERROR_CONFIG for an option that nobody knows, ERROR_REFUSED (ENOTEMPTY, EACCES…),
+ * ERROR_SYSTEM. */
+bool mount_attach(const char *dir, const char *account_or_null, struct mount_options *options, struct error *err)
+	MUST_CHECK;
+/* Takes away what mount_attach mounted, where mount_open was not reached. */
+void mount_let_go(const char *dir, struct mount_options *options);
+/* All accounts only pull: the kernel is to be told that nothing can be written. */
+bool mount_only_pulls(const struct engine *engine);
+/* Makes the mount, and mounts `dir` unless that was done. The engine need not be started. What was attached is let go of in any case. Errors as
+ * mount_attach has. */
 bool mount_open(struct engine *engine, const char *dir, const struct mount_options *options, struct mount **out,
 	struct error *err) MUST_CHECK;
 /* Once the engine is started: settles what a crash left of writes, starts the mount's threads. */

@@ -1,21 +1,24 @@
 /* mailfs mount: the life of a mount, from the command line to the last byte sent.
  *
- * Fork comes first, before SQLite and threads; the parent waits for the child's word. The child reads the configuration, mounts, gives up root's rights
- * where it was told to (and has put them by while it read), and only then opens a store, runs a command or meets the network. While requests are answered
- * already, a thread waits until the tree can be used; then the child leaves the terminal. After the unmount it goes on sending for a
- * while.
+ * Fork comes first, before SQLite and threads; the parent waits for the child's word. The child reads the configuration, mounts, opens stores, and starts
+ * what syncs. As root with setuid= it mounts and becomes that user before it reads or runs anything of the user's; that the configuration will do, and
+ * whether the mount is read-only, it learns before from a child of its own which has given up root. While requests are answered already, a thread waits
+ * until the tree can be used; then the child leaves the terminal. After the unmount it goes on sending for a while.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine/admin.h"
+#include "engine/mail/mailbox_name.h"
 #include "fs/command/accounts.h"
 #include "fs/command/command.h"
 #include "fs/command/detach.h"
@@ -141,7 +144,7 @@ wait_until_usable(void *context)
 /* --- the main thread --- */
 
 static struct mount_options
-mount_options_of(const struct life *life, const struct privileges_user *user)
+mount_options_of(const struct life *life)
 {
 	const struct options_mount *given = &life->options->mount;
 
@@ -157,12 +160,26 @@ mount_options_of(const struct life *life, const struct privileges_user *user)
 		.uid = given->uid,
 		.gid = given->gid,
 		.umask = given->umask,
-		.has_user = user->name != NULL && geteuid() == 0,
-		.user_uid = user->uid,
-		.user_gid = user->gid,
 		.fuse_words = given->fuse.items,
 		.fuse_word_count = given->fuse.count,
 	};
+}
+
+/* A store within its own mount would wait for itself for ever. */
+static bool
+check_stores(const struct life *life, struct error *err)
+{
+	for (size_t i = 0; i < engine_account_count(life->accounts.engine); i++) {
+		const struct config_account *account = account_config(engine_account(life->accounts.engine, i));
+
+		if (mailbox_name_within(slice_of(account->store), slice_of(life->directory))) {
+			return error_set(err, ERROR_CONFIG,
+				"the store of account %s, %s, lies within the mount: set `store` to a directory "
+				"outside of it",
+				account->name, account->store);
+		}
+	}
+	return true;
 }
 
 static bool
@@ -172,27 +189,87 @@ configure(struct life *life, struct error *err)
 	size_t count = life->account != NULL ? 1 : 0;
 
 	return accounts_configure(life->options, &life->account, count, &life->accounts.config, err) &&
-	       engine_create(life->accounts.config, &life->account, count, &how, &life->accounts.engine, err);
+	       engine_create(life->accounts.config, &life->account, count, &how, &life->accounts.engine, err) &&
+	       check_stores(life, err);
 }
 
-/* Reads the configuration as the user that setuid= names, mounts, becomes that user for good, starts the engine. */
+/* --- as root, for a user --- */
+
+struct rehearsal {
+	bool ok, only_pulls;
+	struct error err;
+};
+
+/* Reads the configuration in a process that is the user's for good, and tells what root has to know before it mounts. */
+static bool
+rehearse(struct life *life, const struct privileges_user *user, bool *out_only_pulls, struct error *err)
+{
+	struct rehearsal told = {0};
+	int ends[2];
+	pid_t child;
+	bool heard;
+
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		return error_errno(err, errno, "making a pipe");
+	}
+	child = fork();
+	if (child == 0) {
+		told.ok = privileges_become(user, &told.err) && configure(life, &told.err);
+		told.only_pulls = told.ok && mount_only_pulls(life->accounts.engine);
+		_exit(write(ends[1], &told, sizeof(told)) != (ssize_t)sizeof(told));
+	}
+	(void)close(ends[1]);
+	heard = child > 0 && read(ends[0], &told, sizeof(told)) == (ssize_t)sizeof(told);
+	(void)close(ends[0]);
+	if (child > 0) {
+		(void)waitpid(child, NULL, 0);
+	}
+	if (!heard) {
+		return error_set(err, ERROR_SYSTEM, "reading the configuration as %s: no answer came", user->name);
+	}
+	*out_only_pulls = told.only_pulls;
+	*err = told.err;
+	return told.ok;
+}
+
+/* Mounts as root and becomes the user; what is the user's is read from there on. */
+static bool
+attach_for(struct life *life, const struct privileges_user *user, struct mount_options *how, struct error *err)
+{
+	bool only_pulls = false, given = how->read_only;
+
+	if (!rehearse(life, user, &only_pulls, err)) {
+		return false;
+	}
+	how->has_user = true;
+	how->user_uid = user->uid;
+	how->user_gid = user->gid;
+	how->read_only = given || only_pulls;
+	if (!mount_attach(life->directory, life->account, how, err)) {
+		return false;
+	}
+	how->read_only = given;
+	if (!privileges_become(user, err) || !configure(life, err)) {
+		mount_let_go(life->directory, how);
+		return false;
+	}
+	return true;
+}
+
 static bool
 begin(struct life *life, struct error *err)
 {
 	SCOPED(privileges_user_finish) struct privileges_user user = {0};
 	const char *name = life->options->mount.setuid_user;
-	struct mount_options how;
+	struct mount_options how = mount_options_of(life);
+	bool ready;
 
-	if (name != NULL && (!privileges_find(name, &user, err) || !privileges_put_by(&user, err))) {
+	if (name != NULL && !privileges_find(name, &user, err)) {
 		return false;
 	}
-	if (!configure(life, err) || (name != NULL && !privileges_take_up(&user, err))) {
-		return false;
-	}
-	how = mount_options_of(life, &user);
-	return mount_open(life->accounts.engine, life->directory, &how, &life->mount, err) &&
-	       (name == NULL || privileges_become(&user, err)) && engine_start(life->accounts.engine, err) &&
-	       mount_start(life->mount, err);
+	ready = name != NULL && geteuid() == 0 ? attach_for(life, &user, &how, err) : configure(life, err);
+	return ready && mount_open(life->accounts.engine, life->directory, &how, &life->mount, err) &&
+	       engine_start(life->accounts.engine, err) && mount_start(life->mount, err);
 }
 
 static bool

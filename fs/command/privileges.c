@@ -63,44 +63,6 @@ failed(const struct privileges_user *user, struct error *err)
 }
 
 bool
-privileges_put_by(struct privileges_user *user, struct error *err)
-{
-	int count;
-
-	if (geteuid() != 0) {
-		return true;
-	}
-	count = getgroups(0, NULL);
-	user->groups = calloc(count > 0 ? (size_t)count : 1, sizeof(*user->groups));
-	if (user->groups == NULL) {
-		abort();
-	}
-	if (count < 0 || getgroups(count, user->groups) != count) {
-		return failed(user, err);
-	}
-	user->group_count = (size_t)count;
-	if (initgroups(user->name, user->gid) != 0 || setresgid((gid_t)-1, user->gid, (gid_t)-1) != 0 ||
-		setresuid((uid_t)-1, user->uid, (uid_t)-1) != 0) {
-		return failed(user, err);
-	}
-	reset_environment(user);
-	return true;
-}
-
-bool
-privileges_take_up(struct privileges_user *user, struct error *err)
-{
-	if (user->groups == NULL) {
-		return true;
-	}
-	if (setresuid((uid_t)-1, 0, (uid_t)-1) != 0 || setresgid((gid_t)-1, 0, (gid_t)-1) != 0 ||
-		setgroups(user->group_count, user->groups) != 0) {
-		return failed(user, err);
-	}
-	return true;
-}
-
-bool
 privileges_become(const struct privileges_user *user, struct error *err)
 {
 	if (geteuid() != 0) {
@@ -113,6 +75,7 @@ privileges_become(const struct privileges_user *user, struct error *err)
 	if (user->uid != 0 && (setuid(0) == 0 || geteuid() != user->uid || getegid() != user->gid)) {
 		return error_set(err, ERROR_FATAL, "setuid=%s: root's rights were not given up", user->name);
 	}
+	reset_environment(user);
 	return true;
 }
 
@@ -121,6 +84,5 @@ privileges_user_finish(struct privileges_user *user)
 {
 	free(user->name);
 	free(user->home);
-	free(user->groups);
 	*user = (struct privileges_user){0};
 }

@@ -10,17 +10,11 @@ struct privileges_user {
 	char *name, *home;
 	uid_t uid;
 	gid_t gid;
-	gid_t *groups; /* what privileges_put_by put by */
-	size_t group_count;
 };
 
 /* Finds a user by name. ERROR_CONFIG where there is none; ERROR_REFUSED for another user than we are, unless we are root. */
 bool privileges_find(const char *name, struct privileges_user *out, struct error *err) MUST_CHECK;
-/* Opens files with that user's rights alone, until privileges_take_up: what root may read, and the user may not, cannot be opened. The environment
- * is the user's from now on: home, and no directories of root's. Nothing happens where we are not root. */
-bool privileges_put_by(struct privileges_user *user, struct error *err) MUST_CHECK;
-bool privileges_take_up(struct privileges_user *user, struct error *err) MUST_CHECK;
-/* Gives up root for ever. Nothing happens where we are not root. */
+/* Gives up root for ever. The environment is the user's from now on: home, and no directories of root's. Nothing happens where we are not root. */
 bool privileges_become(const struct privileges_user *user, struct error *err) MUST_CHECK;
 void privileges_user_finish(struct privileges_user *user);
 

@@ -53,49 +53,25 @@ can_read(const char *path)
 }
 
 static void
-put_by_and_take_up(void)
-{
-	struct privileges_user user = {0};
-	struct error err;
-
-	(void)setenv("XDG_CONFIG_HOME", "/nowhere", 1);
-	(void)setenv("MAILFS_CONFIG", "/nowhere", 1);
-	CHECK(can_read("/etc/shadow"));
-	CHECK(privileges_find("nobody", &user, &err));
-	CHECK(privileges_put_by(&user, &err));
-	CHECK(geteuid() == user.uid && getegid() == user.gid);
-	CHECK(!can_read("/etc/shadow"));
-	CHECK(getenv("XDG_CONFIG_HOME") == NULL && getenv("MAILFS_CONFIG") == NULL);
-	CHECK(strcmp(getenv("HOME"), user.home) == 0);
-	CHECK(privileges_take_up(&user, &err));
-	CHECK(geteuid() == 0 && getegid() == 0);
-	CHECK(can_read("/etc/shadow"));
-	privileges_user_finish(&user);
-}
-
-static void
 become(void)
 {
 	struct privileges_user user = {0};
 	uid_t real, effective, saved;
 	struct error err;
 
+	(void)setenv("XDG_CONFIG_HOME", "/nowhere", 1);
+	(void)setenv("MAILFS_CONFIG", "/nowhere", 1);
+	CHECK(can_read("/etc/shadow"));
 	CHECK(privileges_find("nobody", &user, &err));
-	CHECK(privileges_put_by(&user, &err));
-	CHECK(privileges_take_up(&user, &err));
 	CHECK(privileges_become(&user, &err));
+	CHECK(getenv("XDG_CONFIG_HOME") == NULL && getenv("MAILFS_CONFIG") == NULL);
+	CHECK(strcmp(getenv("HOME"), user.home) == 0);
 	CHECK(getresuid(&real, &effective, &saved) == 0);
 	CHECK(real == user.uid && effective == user.uid && saved == user.uid);
 	CHECK(setuid(0) != 0 && seteuid(0) != 0 && setgid(0) != 0);
 	CHECK(!can_read("/etc/shadow"));
 	CHECK(!privileges_find("root", &user, &err));
 	CHECK(err.kind == ERROR_REFUSED);
-}
-
-static void
-rights_that_are_put_by_open_nothing_and_come_back(void **state)
-{
-	in_a_child(put_by_and_take_up);
 }
 
 static void
@@ -118,7 +94,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rights_that_are_put_by_open_nothing_and_come_back),
 		cmocka_unit_test(rights_that_are_given_up_never_come_back),
 		cmocka_unit_test(a_user_that_is_not_there_is_refused),
 	};
