@@ -26,7 +26,7 @@ read_number(struct db *db, const char *sql, int64_t *out, struct error *err)
 bool
 migrate_version(struct db *db, uint32_t application_id, unsigned *out, struct error *err)
 {
-	int64_t version, application, objects;
+	int64_t version = 0, application = 0, objects = 0;
 
 	if (!read_number(db, "PRAGMA user_version", &version, err) ||
 		!read_number(db, "PRAGMA application_id", &application, err) ||

@@ -381,7 +381,7 @@ message_change_flags(struct store_txn *txn, struct number number, const struct f
 	SCOPED(flags_finish) struct flags old = FLAGS_INIT;
 	SCOPED(flags_finish) struct flags less = FLAGS_INIT;
 	SCOPED(flags_finish) struct flags new = FLAGS_INIT;
-	struct message_place place;
+	struct message_place place = {0};
 
 	if (!load_flags(txn, number, &place, &old, err)) {
 		return false;
