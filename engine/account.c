@@ -370,6 +370,7 @@ account_sync_settings(struct account *account)
 		.undelete_days = config->undelete_days,
 		.trash = config->trash,
 		.bodies_since_s = bodies_since_s,
+		.thread_begins = account_mark_thread,
 		.context = account,
 	};
 }

@@ -55,6 +55,12 @@ bool store_write_should_yield(struct store_txn *txn);
 /* Makes every commit so far durable. */
 bool store_sync(struct store *store, struct error *err) MUST_CHECK;
 
+/* A write made beside its caller, by a thread of its own: `write` begins and commits it, and touches nothing that the caller does until it has ended it. */
+struct store_behind;
+struct store_behind *store_behind_begin(bool (*write)(void *context, struct error *err), void *context);
+/* Waits for it and tells what `write` told; nothing where there is none (NULL inside). */
+bool store_behind_end(struct store_behind **behind, struct error *err) MUST_CHECK;
+
 /* The modseq of the snapshot, and the next one in a write. */
 struct modseq store_modseq(struct store_txn *txn);
 struct modseq store_next_modseq(struct store_txn *txn);

@@ -7,6 +7,7 @@
  *   store_group.c   brief writes that share a commit
  *   store_counters.c  what a transaction knows by heart
  *   store_log.c     making commits durable, and checkpoints
+ *   store_behind.c  writes beside their caller
  *   store_thread.c  the store's thread: rides lazy commits to the disk, hears `wake`, checkpoints
  *   store_sweep.c   bodies nobody needs, old tombstones;  store_audit.c  what must agree
  *

@@ -3,7 +3,7 @@
  * Batches are written while the scan goes on. What may turn out to be a move, or a message that is here already, waits until all mailboxes are
  * scanned: then it is matched, additions first, removals last.
  */
-#include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "engine/base/log.h"
@@ -269,43 +269,80 @@ pull_arrival(struct run *run, struct store_txn *txn, struct run_arrival *arrival
 static bool
 pull_write_batch(struct run *run, struct store_txn *txn, void *context, struct error *err)
 {
+	const struct run_batch *batch = &run->written;
 	const struct run_box *looked_at = NULL;
 
 	(void)context;
-	for (size_t i = 0; i < run->flag_count; i++) {
-		if (!pull_flag(run, txn, &run->flags[i], err)) {
+	for (size_t i = 0; i < batch->flag_count; i++) {
+		if (!pull_flag(run, txn, &batch->flags[i], err)) {
 			return false;
 		}
 	}
-	for (size_t i = 0; i < run->arrival_count; i++) {
-		struct run_box *box = &run->boxes[run->arrivals[i].box];
+	for (size_t i = 0; i < batch->arrival_count; i++) {
+		struct run_box *box = &run->boxes[batch->arrivals[i].box];
 
 		if (box != looked_at && !run_look_at_box(run, txn, box, err)) {
 			return false;
 		}
 		looked_at = box;
-		if (!box->dead && !pull_arrival(run, txn, &run->arrivals[i], err)) {
+		if (!box->dead && !pull_arrival(run, txn, &batch->arrivals[i], err)) {
 			return false;
 		}
 	}
 	return true;
 }
 
+static bool
+pull_write_beside(void *context, struct error *err)
+{
+	struct run *run = context;
+
+	if (run->sync->settings->thread_begins != NULL) {
+		run->sync->settings->thread_begins();
+	}
+	return run_write(run, pull_write_batch, NULL, STORE_LAZY, err);
+}
+
+static bool
+pull_end_behind(struct run *run, struct error *err)
+{
+	bool ok = store_behind_end(&run->behind, err);
+
+	run_batch_clear(&run->written);
+	return ok;
+}
+
+void
+pull_batch_drop(struct run *run)
+{
+	struct error why;
+
+	if (!pull_end_behind(run, &why)) {
+		log_debug("sync", "pass=%016" PRIx64 " event=batch-lost reason=%s", run->id, why.text);
+	}
+	run_batch_clear(&run->batch);
+}
+
+bool
+pull_batch_behind(struct run *run, struct error *err)
+{
+	if (!pull_end_behind(run, err)) {
+		return false;
+	}
+	struct run_batch empty = run->written;
+
+	run->written = run->batch;
+	run->batch = empty;
+	run_progress(run, "listing");
+	run->behind = store_behind_begin(pull_write_beside, run);
+	return true;
+}
+
 bool
 pull_batch(struct run *run, struct error *err)
 {
-	if (run->arrival_count == 0 && run->flag_count == 0) {
-		return true;
+	if (run->batch.arrival_count == 0 && run->batch.flag_count == 0) {
+		return pull_end_behind(run, err);
 	}
-	bool ok = run_write(run, pull_write_batch, NULL, STORE_LAZY, err);
-
-	for (size_t i = 0; i < run->arrival_count; i++) {
-		run_arrival_finish(&run->arrivals[i]);
-	}
-	for (size_t i = 0; i < run->flag_count; i++) {
-		flags_finish(&run->flags[i].flags);
-	}
-	run->arrival_count = run->arrival_bytes = run->flag_count = 0;
-	run_progress(run, "listing");
-	return ok;
+	return pull_batch_behind(run, err) && pull_end_behind(run, err);
 }

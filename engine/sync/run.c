@@ -178,6 +178,39 @@ run_arrival_finish(struct run_arrival *arrival)
 	body_prepared_destroy(&arrival->body);
 }
 
+void
+run_batch_init(struct run_batch *batch)
+{
+	*batch = (struct run_batch){
+		.arrivals = calloc(RUN_BATCH_MESSAGES, sizeof(*batch->arrivals)),
+		.flags = calloc(RUN_BATCH_MESSAGES, sizeof(*batch->flags)),
+	};
+	if (batch->arrivals == NULL || batch->flags == NULL) {
+		abort();
+	}
+}
+
+void
+run_batch_clear(struct run_batch *batch)
+{
+	for (size_t i = 0; i < batch->arrival_count; i++) {
+		run_arrival_finish(&batch->arrivals[i]);
+	}
+	for (size_t i = 0; i < batch->flag_count; i++) {
+		flags_finish(&batch->flags[i].flags);
+	}
+	batch->arrival_count = batch->arrival_bytes = batch->flag_count = 0;
+}
+
+void
+run_batch_finish(struct run_batch *batch)
+{
+	run_batch_clear(batch);
+	free(batch->arrivals);
+	free(batch->flags);
+	*batch = (struct run_batch){0};
+}
+
 bool
 run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn, void *context, struct error *err),
 	void *context, enum store_durability durability, struct error *err)

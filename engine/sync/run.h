@@ -70,6 +70,14 @@ struct run_gone {
 	bool settled; /* moved, or gone on both sides */
 };
 
+/* What came and is to be written together. */
+struct run_batch {
+	struct run_arrival *arrivals; /* of RUN_BATCH_MESSAGES */
+	size_t arrival_count, arrival_bytes;
+	struct run_flag *flags; /* of RUN_BATCH_MESSAGES */
+	size_t flag_count;
+};
+
 struct run_box {
 	struct mailbox_id id;
 	char *name; /* ours */
@@ -115,11 +123,11 @@ struct run {
 	bool tree_locked;
 
 	/* scanning */
-	bool fresh;                   /* there was no base at all when the pass began: nothing can have moved */
-	struct run_arrival *arrivals; /* the batch */
-	size_t arrival_count, arrival_bytes;
-	struct run_flag *flags; /* ... of it */
-	size_t flag_count;
+	bool fresh;               /* there was no base at all when the pass began: nothing can have moved */
+	struct run_batch batch;   /* that is being filled */
+	struct run_batch written; /* that is being written beside, else empty */
+	struct store_behind
+		*behind; /* ... or NULL. Meanwhile nothing of the run is touched but `batch` and what has come so far */
 	struct run_arrival *deferred;
 	size_t deferred_count, deferred_capacity;
 	struct run_gone *gone;
@@ -148,6 +156,9 @@ size_t run_box_index(const struct run *run, const struct run_box *box);
 struct remote_target run_target(const struct run_box *box);
 struct merge_mask run_mask(const struct run_box *box);
 void run_arrival_finish(struct run_arrival *arrival);
+void run_batch_init(struct run_batch *batch);
+void run_batch_clear(struct run_batch *batch); /* lets go of what is in it */
+void run_batch_finish(struct run_batch *batch);
 /* Commits a write of a pass, lazily, unless the pass is dry. */
 bool run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn, void *context, struct error *err),
 	void *context, enum store_durability durability, struct error *err) MUST_CHECK;
@@ -193,7 +204,12 @@ bool scan_boxes(struct run *run, struct error *err) MUST_CHECK;
 bool scan_hold_rebuilt(struct run *run, struct run_box *box, const char *reason, struct error *err) MUST_CHECK;
 
 /* --- pull.c, pull_match.c, pull_gone.c: into the store (R4-R6, R11) --- */
-bool pull_batch(struct run *run, struct error *err) MUST_CHECK; /* run->arrivals and run->flags; empties them */
+/* Writes run->batch, beside; what was being written before is written when it returns. */
+bool pull_batch_behind(struct run *run, struct error *err) MUST_CHECK;
+/* After a failure: lets what is being written end, and drops the rest, which comes again. */
+void pull_batch_drop(struct run *run);
+/* Writes all that came, and returns when it is written. */
+bool pull_batch(struct run *run, struct error *err) MUST_CHECK;
 bool pull_gone_uids(struct run *run, struct run_box *box, const struct uidset *uids, struct error *err) MUST_CHECK;
 /* What was uploaded and is not in a complete scan: it went before the remote told of it. */
 bool pull_gone_untold(struct run *run, struct run_box *box, struct error *err) MUST_CHECK;

@@ -23,11 +23,13 @@ scan_box(struct scan *scan, size_t request)
 static bool
 scan_flush_when_full(struct run *run, struct error *err)
 {
-	if (run->arrival_count < RUN_BATCH_MESSAGES && run->flag_count < RUN_BATCH_MESSAGES &&
-		run->arrival_bytes < RUN_BATCH_BYTES) {
+	const struct run_batch *batch = &run->batch;
+
+	if (batch->arrival_count < RUN_BATCH_MESSAGES && batch->flag_count < RUN_BATCH_MESSAGES &&
+		batch->arrival_bytes < RUN_BATCH_BYTES) {
 		return true;
 	}
-	return pull_batch(run, err);
+	return pull_batch_behind(run, err);
 }
 
 static bool
@@ -49,6 +51,9 @@ scan_selected(void *context, size_t request, const struct remote_selected *selec
 		       box->base.keywords_any != selected->keywords_any ||
 		       !flags_equal(&box->base.permanent, &selected->permanent);
 
+	if (!pull_batch(scan->run, err)) {
+		return false;
+	}
 	if (!differs) {
 		return true;
 	}
@@ -75,7 +80,7 @@ scan_flags(void *context, size_t request, uint32_t uid, const struct flags *flag
 	struct scan *scan = context;
 	struct run *run = scan->run;
 
-	run->flags[run->flag_count++] = (struct run_flag){
+	run->batch.flags[run->batch.flag_count++] = (struct run_flag){
 		.box = scan->box_of[request], .uid = uid, .flags = flags_copy(flags), .modseq = modseq};
 	return scan_flush_when_full(run, err);
 }
@@ -118,12 +123,12 @@ scan_message(void *context, size_t request, struct remote_message *message, stru
 	}
 	if (arrival.body != NULL) {
 		scan_read_header(&arrival, body_prepared_head(arrival.body));
-		run->arrival_bytes += (size_t)body_prepared_get(arrival.body)->size_bytes;
+		run->batch.arrival_bytes += (size_t)body_prepared_get(arrival.body)->size_bytes;
 	} else if (message->header.length > 0 || message->body == NULL) {
 		scan_read_header(&arrival, message->header);
 	}
 	arrival.flags = flags_copy(&message->flags);
-	run->arrivals[run->arrival_count++] = arrival;
+	run->batch.arrivals[run->batch.arrival_count++] = arrival;
 	run->progress_done++;
 	return scan_flush_when_full(run, err);
 }
@@ -133,7 +138,7 @@ scan_gone(void *context, size_t request, const struct uidset *uids, struct error
 {
 	struct scan *scan = context;
 
-	return pull_gone_uids(scan->run, scan_box(scan, request), uids, err);
+	return pull_batch(scan->run, err) && pull_gone_uids(scan->run, scan_box(scan, request), uids, err);
 }
 
 struct scan_hold {
@@ -350,5 +355,9 @@ scan_boxes(struct run *run, struct error *err)
 
 	run->result->mailboxes_scanned += scan.count;
 	run_progress(run, "listing");
-	return run->session->ops->scan(run->session, scan.requests, scan.count, &sink, err) && pull_batch(run, err);
+	if (!run->session->ops->scan(run->session, scan.requests, scan.count, &sink, err)) {
+		pull_batch_drop(run);
+		return false;
+	}
+	return pull_batch(run, err);
 }

@@ -1,5 +1,6 @@
 #include "engine/sync/sync.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -324,17 +325,12 @@ sync_run_finish(struct run *run)
 	for (size_t i = 0; i < run->deferred_count; i++) {
 		run_arrival_finish(&run->deferred[i]);
 	}
-	for (size_t i = 0; i < run->arrival_count; i++) {
-		run_arrival_finish(&run->arrivals[i]);
-	}
-	for (size_t i = 0; i < run->flag_count; i++) {
-		flags_finish(&run->flags[i].flags);
-	}
+	assert(run->behind == NULL);
+	run_batch_finish(&run->batch);
+	run_batch_finish(&run->written);
 	free(run->remotes);
 	free(run->boxes);
 	free(run->intents);
-	free(run->arrivals);
-	free(run->flags);
 	free(run->deferred);
 	free(run->gone);
 	arena_finish(&run->arena);
@@ -351,14 +347,11 @@ sync_pass_run(struct sync *sync, struct remote_session *session, const struct sy
 		.pass = &this_pass,
 		.result = result,
 		.direction = sync->settings->direction,
-		.arrivals = calloc(RUN_BATCH_MESSAGES, sizeof(*run.arrivals)),
-		.flags = calloc(RUN_BATCH_MESSAGES, sizeof(*run.flags)),
 	};
 	int64_t now_ms = io_now_ms(sync->io);
 
-	if (run.arrivals == NULL || run.flags == NULL) {
-		abort();
-	}
+	run_batch_init(&run.batch);
+	run_batch_init(&run.written);
 	*result = (struct sync_result){0};
 	io_random(sync->io, &run.id, sizeof(run.id));
 	if (sync->locks == NULL && !io_lock_file_open(store_dir(sync->store), "locks/mailboxes", &sync->locks, err)) {

@@ -1,7 +1,8 @@
 /* One account's sync: the pass that brings store and remote to agreement (SYNC R1-R14), hydration, and holds.
  *
  * A `struct sync` belongs to one thread at a time; it blocks in the sessions it is given and ends early by their cancel. It reads and writes the
- * store in short transactions and never holds one over the network. It starts no threads.
+ * store in short transactions and never holds one over the network. While a listing comes in, what came before is written by a thread beside
+ * (store_behind_begin); it has ended when the call returns.
  */
 #ifndef SYNC_SYNC_H
 #define SYNC_SYNC_H
@@ -21,6 +22,7 @@ struct sync_settings {         /* borrowed for the sync's life */
 	const char *trash;
 	/* Bodies wanted without being asked: internaldate at least this (INT64_MIN: all, INT64_MAX: none). */
 	int64_t (*bodies_since_s)(void *context);
+	void (*thread_begins)(void); /* called by a thread that writes beside; may be NULL */
 	void *context;
 };
 
