@@ -546,6 +546,26 @@ base_known(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, ui
 }
 
 bool
+base_highest_uid(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, uint32_t uidvalidity, uint32_t *out,
+	struct error *err)
+{
+	SCOPED(db_end) struct db_statement *find = NULL;
+
+	if (!store_prepare(txn,
+		    "SELECT max(uid) FROM base_message WHERE remote = ? AND mailbox = ? AND uidvalidity = ?", &find,
+		    err)) {
+		return false;
+	}
+	db_bind_u64(find, 1, remote);
+	db_bind_u64(find, 2, mailbox.value);
+	db_bind_u64(find, 3, uidvalidity);
+	enum db_row row = db_step(find, err);
+
+	*out = row == DB_ROW && !db_is_null(find, 0) ? db_u32(find, 0) : 0;
+	return row != DB_FAILED;
+}
+
+bool
 base_newest(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, uint32_t uidvalidity, bool last_changed,
 	bool *out_found, struct base_message *out, struct error *err)
 {
@@ -578,6 +598,56 @@ base_newest(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, u
 		break;
 	}
 	return false;
+}
+
+/* --- retired rows (R7) --- */
+
+bool
+base_message_retire(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, struct error *err)
+{
+	return base_run(txn,
+		"UPDATE base_message SET uidvalidity = 0, uid = number, modseq = 0 WHERE remote = ? AND mailbox = ? "
+		"AND "
+		"uidvalidity <> 0",
+		remote, mailbox.value, err);
+}
+
+bool
+base_message_each_retired(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox,
+	bool (*each)(void *context, const struct base_message *base, struct error *err), void *context,
+	struct error *err)
+{
+	SCOPED(db_end) struct db_statement *rows = NULL;
+
+	if (!store_prepare(txn,
+		    "SELECT " BASE_MESSAGE_COLUMNS " FROM base_message b WHERE b.remote = ? AND b.mailbox = ? AND "
+		    "b.uidvalidity = 0 AND b.gone <> 3"
+		    " ORDER BY b.uid",
+		    &rows, err)) {
+		return false;
+	}
+	db_bind_u64(rows, 1, remote);
+	db_bind_u64(rows, 2, mailbox.value);
+	return base_messages(rows, each, context, err);
+}
+
+bool
+base_has_retired(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, bool *out, struct error *err)
+{
+	SCOPED(db_end) struct db_statement *find = NULL;
+
+	if (!store_prepare(txn,
+		    "SELECT 1 FROM base_message WHERE remote = ? AND mailbox = ? AND uidvalidity = 0 AND gone IN (0, "
+		    "2) LIMIT 1",
+		    &find, err)) {
+		return false;
+	}
+	db_bind_u64(find, 1, remote);
+	db_bind_u64(find, 2, mailbox.value);
+	enum db_row row = db_step(find, err);
+
+	*out = row == DB_ROW;
+	return row != DB_FAILED;
 }
 
 bool
@@ -759,8 +829,9 @@ base_find_copy_source(struct store_txn *txn, uint32_t remote, uint64_t body, int
 	if (!store_prepare(txn,
 		    "SELECT " BASE_MESSAGE_COLUMNS
 		    " FROM message m JOIN base_message b ON b.remote = ? AND b.number = m.number"
-		    " WHERE m.body = ? AND b.gone = 0 AND b.digest IS NULL AND b.internaldate = ? ORDER BY b.number "
-		    "LIMIT 1",
+		    " WHERE m.body = ? AND b.gone = 0 AND b.uidvalidity <> 0 AND b.digest IS NULL AND b.internaldate = "
+		    "? "
+		    "ORDER BY b.number LIMIT 1",
 		    &find, err)) {
 		return false;
 	}

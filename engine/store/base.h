@@ -109,9 +109,23 @@ bool base_message_each_untold(struct store_txn *txn, uint32_t remote, struct mai
 /* The UIDs of a mailbox that are there (gone = BASE_HERE or BASE_MARKED) and that the remote has told of. */
 bool base_known(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, uint32_t uidvalidity,
 	struct uidset *out, struct error *err) MUST_CHECK;
+/* The highest UID that any row has under this UIDVALIDITY; 0: none. */
+bool base_highest_uid(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, uint32_t uidvalidity,
+	uint32_t *out, struct error *err) MUST_CHECK;
 /* The newest message there with a GUID, else any; and the one changed last (R7). false in *out_found: none. */
 bool base_newest(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, uint32_t uidvalidity,
 	bool last_changed, bool *out_found, struct base_message *out, struct error *err) MUST_CHECK;
+/* The server's mailbox was rebuilt or restored (R7): its rows keep what they say, but no UID, until their messages are paired again. Such a
+ * row has the UIDVALIDITY 0, and its number for a UID. */
+bool base_message_retire(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, struct error *err)
+	MUST_CHECK;
+/* Those whose messages were there, or are kept or held here against the other side. */
+bool base_message_each_retired(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox,
+	bool (*each)(void *context, const struct base_message *base, struct error *err), void *context,
+	struct error *err) MUST_CHECK;
+/* Tells whether there are any that were there. */
+bool base_has_retired(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, bool *out, struct error *err)
+	MUST_CHECK;
 /* Takes away rows of tombstones older than `before_s` that the remote has settled. */
 bool base_purge(struct store_txn *txn, uint32_t remote, int64_t before_s, struct error *err) MUST_CHECK;
 

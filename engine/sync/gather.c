@@ -118,6 +118,11 @@ gather_add_box(void *context, const struct base_mailbox *base, struct error *err
 		box->has_unpaired = true;
 	}
 	mailbox_finish(&mailbox);
+	if (!base_has_retired(gather->txn, RUN_REMOTE, box->id, &box->repairs, err)) {
+		return false;
+	}
+	box->has_unpaired |= box->repairs;
+	box->wants_scan |= box->repairs && box->remote != NULL && gather_named(run, box->name);
 	return true;
 }
 
@@ -299,6 +304,10 @@ gather_reread(struct run *run, struct store_txn *txn, void *context, struct erro
 		if (base_mailbox_load(txn, RUN_REMOTE, box->id, &base, err)) {
 			base_mailbox_finish(&box->base);
 			box->base = base;
+			if (!base_has_retired(txn, RUN_REMOTE, box->id, &box->repairs, err)) {
+				return false;
+			}
+			box->has_unpaired |= box->repairs;
 		} else if (err->kind == ERROR_GONE) {
 			error_clear(err);
 			box->failed = run->result->again =

@@ -437,7 +437,7 @@ holds_answer(struct run *run, struct error *err)
 	bool ok = run_read(run, holds_read_answers, &answer, err);
 
 	for (size_t i = 0; i < answer.count; i++) {
-		if (ok && answer.holds[i].kind != HOLD_REBUILT && answer.holds[i].kind != HOLD_SETTINGS) {
+		if (ok && answer.holds[i].kind != HOLD_SETTINGS) {
 			ok = run_write(run, holds_write_answer, &answer.holds[i], STORE_DURABLE, err);
 		}
 		hold_finish(&answer.holds[i]);
@@ -460,7 +460,6 @@ holds_mark_one(void *context, const struct hold *hold, struct error *err)
 	if (box == NULL) {
 		return true;
 	}
-	box->rebuilt_hold |= hold->kind == HOLD_REBUILT;
 	box->held_here |= hold->side == SIDE_LOCAL;
 	box->held_there |= hold->side == SIDE_REMOTE;
 	return true;

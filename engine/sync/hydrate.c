@@ -241,9 +241,14 @@ hydrate_add(struct hydrate *hydrate, struct store_txn *txn, struct number number
 	if (mailbox->value == 0) {
 		*mailbox = base.mailbox;
 	}
-	bool same = base.mailbox.value == mailbox->value;
+	bool same = base.mailbox.value == mailbox->value, retired = base.uid.uidvalidity == 0;
 
 	base_message_finish(&base);
+	if (retired) {
+		error_set(&why, ERROR_RETRY, "the server's mailbox was rebuilt, and is being compared");
+		hydrate_tell(hydrate, &item, &why);
+		return true;
+	}
 	if (!same) {
 		error_set(&why, ERROR_RETRY, "the message is on its way to another mailbox");
 		hydrate_tell(hydrate, &item, &why);

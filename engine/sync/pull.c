@@ -197,7 +197,7 @@ pull_revive(
 static bool
 pull_defer(struct run *run, struct run_arrival *arrival)
 {
-	if (run->deferred_count >= RUN_DEFERRED_MAX) {
+	if (run->deferred_count >= RUN_DEFERRED_MAX && !run->boxes[arrival->box].repairs) {
 		return false;
 	}
 	if (run->deferred_count == run->deferred_capacity) {
@@ -210,6 +210,42 @@ pull_defer(struct run *run, struct run_arrival *arrival)
 	run->deferred[run->deferred_count++] = *arrival;
 	*arrival = (struct run_arrival){0}; /* moved */
 	return true;
+}
+
+/* The header, the date and the size are all others than those of the message that was sent. One of them alone a server may well have changed. */
+static bool
+pull_is_other(const struct run_arrival *arrival, const struct message *message, const struct base_message *base,
+	uint64_t sent_bytes)
+{
+	static const uint8_t none[IDENTITY_BYTES];
+
+	if (base->guid.kind != GUID_NONE && arrival->guid.kind != GUID_NONE) {
+		return !guid_equal(&base->guid, &arrival->guid);
+	}
+	if (base->size_bytes != 0) { /* what the server told of it, to be compared with what it tells now */
+		return base->internaldate_s != arrival->internaldate_s && base->size_bytes != arrival->size_bytes;
+	}
+	return arrival->has_header && memcmp(message->identity, none, sizeof(none)) != 0 &&
+	       memcmp(message->identity, arrival->identity.bytes, sizeof(none)) != 0 &&
+	       message->internaldate_s != arrival->internaldate_s && sent_bytes != arrival->size_bytes;
+}
+
+/* Under the UID that a message of ours was given there is another one: the server is not the one that took it (R7). */
+static bool
+pull_is_it(struct run *run, struct store_txn *txn, const struct run_arrival *arrival, const struct base_message *base,
+	struct error *err)
+{
+	struct message message;
+	struct body body = {0};
+
+	if (!message_load(txn, base->number, &message, err)) {
+		return false;
+	}
+	bool ok = message.body == 0 || body_load(txn, message.body, &body, err);
+
+	run->boxes[arrival->box].other |= ok && pull_is_other(arrival, &message, base, body.wire_size_bytes);
+	message_finish(&message);
+	return ok;
 }
 
 /* A UID the base has: ours, of which the remote had not told yet; what it tells completes the row. */
@@ -228,7 +264,13 @@ pull_known(struct run *run, struct store_txn *txn, struct run_arrival *arrival, 
 		error_clear(err);
 		return true;
 	}
-	bool ok = pull_merge_flags(run, txn, box, &base, &arrival->flags, arrival->modseq, err);
+	bool ok = pull_is_it(run, txn, arrival, &base, err);
+
+	if (!ok || box->other) {
+		base_message_finish(&base);
+		return ok;
+	}
+	ok = pull_merge_flags(run, txn, box, &base, &arrival->flags, arrival->modseq, err);
 	struct base_message complete = pull_base_of(run, arrival, base.number);
 
 	complete.gone = base.gone;

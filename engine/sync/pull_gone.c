@@ -11,7 +11,7 @@ struct pull_gone {
 	const struct uidset *uids;
 };
 
-static void
+static struct run_gone *
 pull_add_gone(struct run *run, struct run_box *box, const struct base_message *base)
 {
 	if (run->gone_count == run->gone_capacity) {
@@ -23,6 +23,7 @@ pull_add_gone(struct run *run, struct run_box *box, const struct base_message *b
 	}
 	run->gone[run->gone_count++] = (struct run_gone){
 		.number = base->number, .box = run_box_index(run, box), .uid = base->uid.uid, .guid = base->guid};
+	return &run->gone[run->gone_count - 1];
 }
 
 static bool
@@ -85,6 +86,35 @@ pull_gone_untold(struct run *run, struct run_box *box, struct error *err)
 }
 
 static bool
+pull_add_lost(void *context, const struct base_message *base, struct error *err)
+{
+	struct pull_gone *gone = context;
+
+	(void)err;
+	if (base->gone == BASE_HERE || base->gone == BASE_MARKED) {
+		pull_add_gone(gone->run, gone->box, base)->lost = true;
+	}
+	return true;
+}
+
+static bool
+pull_read_lost(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct pull_gone *gone = context;
+
+	gone->run = run;
+	return base_message_each_retired(txn, RUN_REMOTE, gone->box->id, pull_add_lost, gone, err);
+}
+
+bool
+pull_gone_lost(struct run *run, struct run_box *box, struct error *err)
+{
+	struct pull_gone gone = {.box = box};
+
+	return run_read(run, pull_read_lost, &gone, err);
+}
+
+static bool
 pull_add_gone_each(void *context, const struct base_message *base, struct error *err)
 {
 	struct pull_gone *gone = context;
@@ -136,8 +166,8 @@ pull_is_its_base(
 
 /* What is left of `gone` for one mailbox: settled where it is gone here too or moved here; else wanted to be expunged. */
 static bool
-pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, struct number *numbers, size_t *out_count,
-	struct error *err)
+pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, bool lost, struct number *numbers,
+	size_t *out_count, struct error *err)
 {
 	size_t index = run_box_index(run, box), count = 0;
 
@@ -146,7 +176,7 @@ pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, stru
 		struct message message;
 		bool is_base;
 
-		if (gone->box != index || gone->settled) {
+		if (gone->box != index || gone->settled || gone->lost != lost) {
 			continue;
 		}
 		gone->settled = true; /* a second round does not meet it again */
@@ -171,7 +201,7 @@ pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, stru
 			ok = base_message_remove(txn, RUN_REMOTE, gone->number, err);
 			break;
 		case MERGE_UPLOAD_TO_TARGET:
-			if (has_body) {
+			if (has_body && !lost) {
 				ok = base_message_remove(txn, RUN_REMOTE, gone->number, err);
 				break;
 			}
@@ -219,6 +249,29 @@ pull_keep(struct store_txn *txn, const struct number *numbers, size_t count, str
 	return true;
 }
 
+/* What a rebuilt or restored mailbox has no more is nobody's wish: a person tells whether it goes here too or is sent again (R7). */
+static bool
+pull_hold_lost(struct run *run, struct store_txn *txn, struct run_box *box, struct error *err)
+{
+	static const char reason[] = "the server's mailbox was rebuilt or restored without them";
+	struct number *numbers = arena_alloc(&run->arena, (run->gone_count + 1) * sizeof(*numbers));
+	size_t count;
+
+	if (!pull_sort_gone(run, txn, box, true, numbers, &count, err)) {
+		return false;
+	}
+	if (count == 0) {
+		return true;
+	}
+	if (run->sync->settings->deletes_keep) {
+		return pull_keep(txn, numbers, count, err);
+	}
+	run->result->held += count;
+	run_say(run, "%s: held: %zu message%s would be expunged here: %s: see `mailfs held`", box->name, count,
+		count == 1 ? "" : "s", reason);
+	return holds_make(run, txn, box->id, SIDE_LOCAL, HOLD_REBUILT, reason, numbers, count, err);
+}
+
 static bool
 pull_remove_from(struct run *run, struct store_txn *txn, struct run_box *box, struct error *err)
 {
@@ -230,7 +283,7 @@ pull_remove_from(struct run *run, struct store_txn *txn, struct run_box *box, st
 	if (run->direction == SYNC_PUSH) {
 		return true;
 	}
-	if (!pull_sort_gone(run, txn, box, numbers, &count, err)) {
+	if (!pull_sort_gone(run, txn, box, false, numbers, &count, err)) {
 		return false;
 	}
 	if (count == 0) {
@@ -277,6 +330,7 @@ pull_write_end(struct run *run, struct store_txn *txn, void *context, struct err
 		struct run_box *box = &run->boxes[i];
 
 		if ((box->scanned && !run_look_at_box(run, txn, box, err)) ||
+			(box->repairs && box->scanned && !pull_hold_lost(run, txn, box, err)) ||
 			((box->scanned || box->vanished) && !pull_remove_from(run, txn, box, err))) {
 			return false;
 		}

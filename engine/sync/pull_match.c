@@ -159,8 +159,45 @@ pull_gather_intents(struct pull_ours *ours, struct error *err)
 }
 
 static bool
+pull_gather_retired(void *context, const struct base_message *base, struct error *err)
+{
+	struct pull_ours *ours = context;
+	struct message message;
+
+	if (!message_load(ours->txn, base->number, &message, err)) {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		return true;
+	}
+	/* What the remote told of it says more than what we have. */
+	message.internaldate_s = base->internaldate_s;
+	bool ok = pull_add_ours(ours, &message, NULL, err);
+
+	if (ok) {
+		struct match_item *item = &ours->items[ours->count - 1];
+		struct guid *guid = arena_alloc(&ours->run->arena, sizeof(*guid));
+
+		*guid = base->guid;
+		item->guid = guid;
+		item->size_bytes = base->size_bytes;
+		if (base->served != BASE_SERVED_SAME) {
+			item->digest = NULL;
+		}
+	}
+	message_finish(&message);
+	return ok;
+}
+
+static bool
 pull_gather_ours(struct pull_ours *ours, struct error *err)
 {
+	/* First what was there before the mailbox was rebuilt (R7). */
+	if (ours->box->repairs &&
+		!base_message_each_retired(ours->txn, RUN_REMOTE, ours->box->id, pull_gather_retired, ours, err)) {
+		return false;
+	}
 	return base_each_unpaired(ours->txn, RUN_REMOTE, ours->box->id, pull_gather_unpaired, ours, err) &&
 	       pull_gather_intents(ours, err);
 }
@@ -220,7 +257,7 @@ pull_leave_remnant(struct run *run, struct store_txn *txn, const struct intent *
 		return true;
 	}
 	bool is_source = base.mailbox.value == intent->mailbox.value && base.uid.uid == intent->uid.uid &&
-			 base.gone == BASE_HERE;
+			 base.uid.uidvalidity == intent->uid.uidvalidity && base.gone == BASE_HERE;
 	bool ok = true;
 
 	if (is_source && !pull_is_gone(run, intent->number)) {
@@ -230,28 +267,70 @@ pull_leave_remnant(struct run *run, struct store_txn *txn, const struct intent *
 	return ok;
 }
 
+/* What both sides last agreed on, if that is known: what was sent, or what a rebuilt mailbox had before (R7). */
+static bool
+pull_ancestor(struct store_txn *txn, const struct message *message, const struct intent *intent, bool *out_known,
+	struct flags *out, struct error *err)
+{
+	struct base_message base;
+
+	*out_known = intent != NULL;
+	if (intent != NULL) {
+		run_intent_flags(intent, out);
+		return true;
+	}
+	if (!base_message_load(txn, RUN_REMOTE, message->number, &base, err)) {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		return true;
+	}
+	*out_known = true;
+	*out = flags_copy(&base.flags);
+	base_message_finish(&base);
+	return true;
+}
+
 /* The flags that stand here after pairing; false in *out_differ where the remote has them all. */
 static bool
 pull_pair_flags(struct run *run, struct store_txn *txn, const struct run_arrival *arrival,
 	const struct message *message, const struct intent *intent, bool *out_differ, struct error *err)
 {
 	struct merge_mask mask = run_mask(&run->boxes[arrival->box]);
-	SCOPED(flags_finish) struct flags sent = FLAGS_INIT;
-	struct merge_flags merge;
-	bool applied, ok = true;
+	SCOPED(flags_finish) struct flags ancestor = FLAGS_INIT;
+	bool applied, known, ok = true;
 
-	if (intent != NULL) {
-		run_intent_flags(intent, &sent);
-		merge = merge_flags(&sent, &message->flags, &arrival->flags, &mask);
-	} else {
-		merge = merge_flags_first(&message->flags, &arrival->flags, &mask);
+	if (!pull_ancestor(txn, message, intent, &known, &ancestor, err)) {
+		return false;
 	}
+	struct merge_flags merge = known ? merge_flags(&ancestor, &message->flags, &arrival->flags, &mask)
+					 : merge_flags_first(&message->flags, &arrival->flags, &mask);
+
 	if (message->expunged_s == 0 && run->direction != SYNC_PUSH) {
 		ok = message_set_flags(txn, message->number, &merge.local, message->modseq, &applied, err);
 	}
 	*out_differ = !flags_empty(&merge.add) || !flags_empty(&merge.remove);
 	merge_flags_finish(&merge);
 	return ok;
+}
+
+/* What could only be marked there stays settled so, also where its mailbox was rebuilt. */
+static bool
+pull_keep_mark(struct store_txn *txn, struct number number, struct base_message *base, struct error *err)
+{
+	struct base_message old;
+
+	if (!base_message_load(txn, RUN_REMOTE, number, &old, err)) {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		return true;
+	}
+	base->gone = old.gone == BASE_MARKED ? BASE_MARKED : BASE_HERE;
+	base_message_finish(&old);
+	return true;
 }
 
 /* A message here and one there turned out to be the same. */
@@ -267,7 +346,8 @@ pull_pair(struct run *run, struct store_txn *txn, struct run_arrival *arrival, s
 		return false;
 	}
 	struct base_message base = pull_base_of(run, arrival, number);
-	bool ok = pull_pair_flags(run, txn, arrival, &message, intent, &differ, err);
+	bool ok = pull_pair_flags(run, txn, arrival, &message, intent, &differ, err) &&
+		  pull_keep_mark(txn, number, &base, err);
 
 	if (message.body != 0) {
 		struct body body;
@@ -275,6 +355,10 @@ pull_pair(struct run *run, struct store_txn *txn, struct run_arrival *arrival, s
 		ok = ok && body_load(txn, message.body, &body, err);
 		base.served =
 			ok && body.wire_size_bytes == arrival->size_bytes ? BASE_SERVED_SAME : BASE_SERVED_UNKNOWN;
+	}
+	if (ok && message.hold != 0 && message.expunged_s == 0) {
+		/* It is there after all. */
+		ok = hold_remove_message(txn, message.hold, number, err) && message_set_hold(txn, number, 0, err);
 	}
 	/* Moved on or removed since it was sent: the remote has to hear of it. */
 	box->wants_push |= differ || message.expunged_s != 0 || message.mailbox.value != box->id.value;
@@ -744,15 +828,38 @@ pull_match_boxes(struct run *run, bool all, struct error *err)
 	return true;
 }
 
+/* What was not found again in a rebuilt mailbox may have moved to another; what did not is lost there. */
+static bool
+pull_lose(struct run *run, struct error *err)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < run->box_count; i++) {
+		struct run_box *box = &run->boxes[i];
+
+		if (box->repairs && box->scanned && !box->dead) {
+			any = true;
+			if (!pull_gone_lost(run, box, err)) {
+				return false;
+			}
+		}
+	}
+	return !any || pull_moves(run, err);
+}
+
 bool
 pull_match(struct run *run, struct error *err)
 {
-	if (run->deferred_count == 0) {
-		return true;
-	}
 	/* What is surely ours first, then what is surely a move; then what is alike. */
-	if (!pull_match_boxes(run, false, err) || !pull_moves(run, err) || !pull_match_boxes(run, true, err) ||
-		(run->intent_count > 0 && !run_write(run, pull_match_elsewhere, NULL, STORE_LAZY, err))) {
+	if (run->deferred_count > 0 &&
+		(!pull_match_boxes(run, false, err) || !pull_moves(run, err) || !pull_match_boxes(run, true, err))) {
+		return false;
+	}
+	if (!pull_lose(run, err)) {
+		return false;
+	}
+	if (run->deferred_count > 0 && run->intent_count > 0 &&
+		!run_write(run, pull_match_elsewhere, NULL, STORE_LAZY, err)) {
 		return false;
 	}
 	return pull_place_all(run, NULL, err);

@@ -94,7 +94,7 @@ push_place(struct run *run, struct mailbox_id id)
 	if (box == NULL || box->base.uidvalidity == 0) {
 		return box != NULL && !box->failed && !box->locked ? PLAN_BUSY : box == NULL ? PLAN_CLOSED : PLAN_BUSY;
 	}
-	if (!box->locked || box->failed || box->rebuilt_hold || box->vanished) {
+	if (!box->locked || box->failed || box->rebuilt || box->vanished || (box->repairs && !box->scanned)) {
 		return PLAN_BUSY;
 	}
 	return box->base.read_only ? PLAN_FIXED : PLAN_READY;
@@ -415,7 +415,7 @@ push_find_sources(struct push *push, struct error *err)
 		}
 		const struct run_box *box = item->copy ? run_box_of(push->run, item->source.mailbox) : NULL;
 
-		item->copy = item->copy && box != NULL && !box->rebuilt_hold && !box->vanished &&
+		item->copy = item->copy && box != NULL && !box->rebuilt && !box->vanished &&
 			     box->base.uidvalidity == item->source.uid.uidvalidity;
 	}
 	return true;
@@ -561,7 +561,7 @@ push_write_merged(struct run *run, struct store_txn *txn, void *context, struct 
 		struct run_box *box = &run->boxes[i];
 		/* One that was not locked had no change of ours when the pass began; what came since is marked incomplete by the gathering. */
 		bool quiet = !box->wants_push && !box->busy && !box->left_out;
-		bool settled = !box->push_incomplete && (box->locked ? !box->failed && !box->rebuilt_hold : quiet);
+		bool settled = !box->push_incomplete && (box->locked ? !box->failed && !box->rebuilt : quiet);
 
 		if (settled && box->base.merged.value < run->snapshot.value) {
 			box->base.merged = run->snapshot;

@@ -438,7 +438,7 @@ push_expunge_passed(struct push_expunge *expunge, bool confirmed, struct error *
 		return push_survives(expunge->push, expunge->box, NULL, err);
 	}
 	if (expunge->differs) {
-		return scan_hold_rebuilt(
+		return scan_begin_repair(
 			run, expunge->box, "a message that was to be expunged is another one now", err);
 	}
 	if (!push_fetch_missing(expunge, err)) {
@@ -486,7 +486,7 @@ push_expunge_box(struct push *push, struct run_box *box, bool confirmed, struct 
 			expunge.items[expunge.count++] = item;
 		}
 	}
-	if (expunge.count == 0 || box->failed || box->rebuilt_hold) {
+	if (expunge.count == 0 || box->failed || box->rebuilt) {
 		return true;
 	}
 	qsort(expunge.items, expunge.count, sizeof(struct push_item *), push_compare_uids);

@@ -205,6 +205,121 @@ push_settle_refused(struct run *run, struct store_txn *txn, const struct push_it
 	       aside_note(txn, RUN_REMOTE, item->number, mailbox, SIDE_REMOTE, slice_of(why->text), err);
 }
 
+/* --- answers that name what is known already --- */
+
+enum push_taken { /* of a UID that an answer named */
+	PUSH_FREE,
+	PUSH_EQUAL,    /* the same message has it, and stays where it is */
+	PUSH_DEPARTED, /* the same message has it, which was removed or moved away here */
+	PUSH_OTHER,
+};
+
+/* The same by GUID, else by digest, else by header (R4). */
+static bool
+push_same(struct store_txn *txn, const struct base_message *taken, const struct message *other,
+	const struct base_message *base, const struct push_item *item, bool *out, struct error *err)
+{
+	static const uint8_t none[IDENTITY_BYTES];
+	struct message message;
+
+	if (taken->guid.kind != GUID_NONE && base->guid.kind != GUID_NONE) {
+		*out = guid_equal(&taken->guid, &base->guid);
+		return true;
+	}
+	if (other->body != 0 && item->body != 0) {
+		*out = other->body == item->body;
+		return true;
+	}
+	if (!message_load(txn, item->number, &message, err)) {
+		return false;
+	}
+	*out = memcmp(message.identity, none, sizeof(none)) != 0 &&
+	       memcmp(message.identity, other->identity, sizeof(none)) == 0;
+	message_finish(&message);
+	return true;
+}
+
+static bool
+push_look_at_uid(struct store_txn *txn, const struct base_message *base, const struct push_item *item,
+	enum push_taken *out, struct number *out_number, struct error *err)
+{
+	struct base_message taken;
+	struct message other;
+	bool same;
+
+	*out = PUSH_FREE;
+	if (!base_message_load_by_uid(txn, RUN_REMOTE, base->mailbox, base->uid, &taken, err)) {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		return true;
+	}
+	*out_number = taken.number;
+	if (taken.number.value == base->number.value) {
+		base_message_finish(&taken);
+		return true;
+	}
+	bool ok = message_load(txn, taken.number, &other, err);
+
+	if (!ok && err->kind == ERROR_GONE) {
+		error_clear(err);
+		*out = PUSH_OTHER;
+		ok = true;
+	} else if (ok) {
+		bool stays = other.expunged_s == 0 && other.mailbox.value == base->mailbox.value;
+
+		ok = push_same(txn, &taken, &other, base, item, &same, err);
+		*out = !ok || !same || taken.gone != BASE_HERE ? PUSH_OTHER : stays ? PUSH_EQUAL : PUSH_DEPARTED;
+		message_finish(&other);
+	}
+	base_message_finish(&taken);
+	return ok;
+}
+
+/* The server keeps equal messages once and named the one it has: ours is folded into that (R4). */
+static bool
+push_fold(struct run *run, struct store_txn *txn, const struct push_item *item, const struct run_box *to,
+	struct number into, struct error *err)
+{
+	run_say(run, "%s: message %" PRIu64 " is message %" PRIu64 " on the server, which keeps equal messages once",
+		to->name, item->number.value, into.value);
+	return message_expunge(txn, item->number, MESSAGE_FOLDED, into, err) &&
+	       base_message_remove(txn, RUN_REMOTE, item->number, err);
+}
+
+/* Notes where a message is now. A UID that another message has tells of a server that folds, or of one that was restored (R7). */
+static bool
+push_put_base(struct push_group *group, struct store_txn *txn, size_t i, const struct base_message *base, bool *out_put,
+	struct error *err)
+{
+	struct run *run = group->push->run;
+	const struct push_item *item = push_group_item(group, i);
+	struct number number = {0};
+	enum push_taken taken;
+
+	if (!push_look_at_uid(txn, base, item, &taken, &number, err)) {
+		return false;
+	}
+	*out_put = true;
+	switch (taken) {
+	case PUSH_FREE:
+		return base_message_put(txn, RUN_REMOTE, base, err);
+	case PUSH_EQUAL:
+		return push_fold(run, txn, item, group->to, number, err);
+	case PUSH_DEPARTED:
+		/* What the server has is this one from now on: the other, if it moved, is sent to where it is. */
+		group->to->push_incomplete = true;
+		return base_message_remove(txn, RUN_REMOTE, number, err) &&
+		       base_message_put(txn, RUN_REMOTE, base, err);
+	case PUSH_OTHER:
+		break;
+	}
+	*out_put = false;
+	group->to->other = group->to->push_incomplete = true;
+	return push_settle_lost(run, txn, &group->intents[i], err);
+}
+
 /* --- uploads --- */
 
 static bool
@@ -240,9 +355,13 @@ push_settle_append(struct run *run, struct store_txn *txn, struct push_group *gr
 		.flags = append->flags,
 	};
 
+	bool put;
+
 	run->result->new_there++;
-	return base_message_put(txn, RUN_REMOTE, &base, err) && intent_remove(txn, intent->id, err) &&
-	       run_clear_failure(txn, item->number, err);
+	if (!push_put_base(group, txn, i, &base, &put, err)) {
+		return false;
+	}
+	return !put || (intent_remove(txn, intent->id, err) && run_clear_failure(txn, item->number, err));
 }
 
 static bool
@@ -409,8 +528,12 @@ push_settle_copied(struct store_txn *txn, struct push_group *group, size_t i, st
 	base.mailbox = group->to->id;
 	base.uid = group->copies[i].target;
 	base.modseq = 0;
-	return base_message_put(txn, RUN_REMOTE, &base, err) && intent_remove(txn, group->intents[i].id, err) &&
-	       run_clear_failure(txn, item->number, err);
+	bool put;
+
+	if (!push_put_base(group, txn, i, &base, &put, err)) {
+		return false;
+	}
+	return !put || (intent_remove(txn, group->intents[i].id, err) && run_clear_failure(txn, item->number, err));
 }
 
 static bool
@@ -599,6 +722,10 @@ push_transfer_group(struct push *push, struct plan_transfer *transfers, size_t c
 	};
 
 	for (size_t done = 0, length; done < count; done += length) {
+		if (group.to->other &&
+			!scan_begin_repair(push->run, group.to, "it gave a UID that another message has", err)) {
+			return false;
+		}
 		if (group.to->failed || (group.from != NULL && group.from->failed)) {
 			group.to->push_incomplete = true;
 			return true;
@@ -611,7 +738,8 @@ push_transfer_group(struct push *push, struct plan_transfer *transfers, size_t c
 			return false;
 		}
 	}
-	return true;
+	return !group.to->other ||
+	       scan_begin_repair(push->run, group.to, "it gave a UID that another message has", err);
 }
 
 bool

@@ -332,7 +332,7 @@ static bool
 removal_may_go(const struct run_box *box)
 {
 	return !box->live && box->remote != NULL && box->locked && !box->held_here && !box->held_there &&
-	       !box->rebuilt_hold && !box->failed && !box->push_incomplete && !box->set_aside;
+	       !box->rebuilt && !box->failed && !box->push_incomplete && !box->set_aside;
 }
 
 static bool

@@ -68,6 +68,7 @@ struct run_gone {
 	uint32_t uid;
 	struct guid guid;
 	bool settled; /* moved, or gone on both sides */
+	bool lost;    /* not found again in a mailbox that was rebuilt (R7) */
 };
 
 /* What came and is to be written together. */
@@ -88,8 +89,12 @@ struct run_box {
 	bool vanished;
 	bool locked, busy;
 	bool wants_scan, wants_push;
-	bool has_unpaired;          /* messages here without a base */
-	bool rebuilt_hold;          /* stopped by R7 */
+	bool has_unpaired; /* messages here without a base */
+	bool reused; /* its UIDs are given anew: what a scan tells of them is not believed. The listing thread's */
+	bool other;  /* a UID of the base names another message. The writing thread's */
+	uint32_t highest_uid;       /* that the base has */
+	bool rebuilt;               /* found in this pass to be another one than its base knows (R7) */
+	bool repairs;               /* its messages are being paired again */
 	bool held_here, held_there; /* a hold waits: nothing more is expunged on that side */
 	bool set_aside;             /* what is to be done to it there is not tried again yet */
 	bool scanned;               /* successfully in this pass */
@@ -201,7 +206,8 @@ bool removals_settle(struct run *run, struct error *err) MUST_CHECK;
 
 /* --- scan.c: what the remote says (R3) --- */
 bool scan_boxes(struct run *run, struct error *err) MUST_CHECK;
-bool scan_hold_rebuilt(struct run *run, struct run_box *box, const char *reason, struct error *err) MUST_CHECK;
+/* The mailbox is not the one of its base (R7): from the next pass on its messages are paired again. */
+bool scan_begin_repair(struct run *run, struct run_box *box, const char *reason, struct error *err) MUST_CHECK;
 
 /* --- pull.c, pull_match.c, pull_gone.c: into the store (R4-R6, R11) --- */
 /* Writes run->batch, beside; what was being written before is written when it returns. */
@@ -213,6 +219,8 @@ bool pull_batch(struct run *run, struct error *err) MUST_CHECK;
 bool pull_gone_uids(struct run *run, struct run_box *box, const struct uidset *uids, struct error *err) MUST_CHECK;
 /* What was uploaded and is not in a complete scan: it went before the remote told of it. */
 bool pull_gone_untold(struct run *run, struct run_box *box, struct error *err) MUST_CHECK;
+/* What was not found again in a mailbox that was rebuilt. */
+bool pull_gone_lost(struct run *run, struct run_box *box, struct error *err) MUST_CHECK;
 /* The whole mailbox vanished: all its base is gone, unless it turns up elsewhere. */
 bool pull_gone_all(struct run *run, struct run_box *box, struct error *err) MUST_CHECK;
 bool pull_finish(struct run *run, struct error *err) MUST_CHECK; /* what had to wait, then what is gone */

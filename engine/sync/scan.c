@@ -47,6 +47,10 @@ scan_selected(void *context, size_t request, const struct remote_selected *selec
 	struct scan *scan = context;
 	struct run_box *box = scan_box(scan, request);
 	struct flags kept = FLAGS_INIT;
+
+	/* UIDs that we were told of are not given yet: it is an old copy, whatever the counters of the last scan were. */
+	box->reused = box->base.uidvalidity == selected->uidvalidity && selected->uidnext != 0 &&
+		      selected->uidnext <= box->highest_uid;
 	bool differs = box->base.uidvalidity == 0 || box->base.read_only != selected->read_only ||
 		       box->base.keywords_any != selected->keywords_any ||
 		       !flags_equal(&box->base.permanent, &selected->permanent);
@@ -80,6 +84,9 @@ scan_flags(void *context, size_t request, uint32_t uid, const struct flags *flag
 	struct scan *scan = context;
 	struct run *run = scan->run;
 
+	if (scan_box(scan, request)->reused) {
+		return true;
+	}
 	run->batch.flags[run->batch.flag_count++] = (struct run_flag){
 		.box = scan->box_of[request], .uid = uid, .flags = flags_copy(flags), .modseq = modseq};
 	return scan_flush_when_full(run, err);
@@ -101,6 +108,10 @@ scan_message(void *context, size_t request, struct remote_message *message, stru
 {
 	struct scan *scan = context;
 	struct run *run = scan->run;
+
+	if (scan_box(scan, request)->reused) {
+		return true;
+	}
 	struct run_arrival arrival = {
 		.box = scan->box_of[request],
 		.uid = message->uid,
@@ -137,92 +148,44 @@ static bool
 scan_gone(void *context, size_t request, const struct uidset *uids, struct error *err)
 {
 	struct scan *scan = context;
+	struct run_box *box = scan_box(scan, request);
 
-	return pull_batch(scan->run, err) && pull_gone_uids(scan->run, scan_box(scan, request), uids, err);
+	return pull_batch(scan->run, err) && (box->reused || box->other || pull_gone_uids(scan->run, box, uids, err));
 }
 
-struct scan_hold {
-	struct run_box *box;
-	const char *reason;
-};
-
+/* The base forgets every UID and where it was; the next pass lists all there is and pairs it again. */
 static bool
-scan_find_hold(void *context, const struct hold *hold, struct error *err)
+scan_write_repair(struct run *run, struct store_txn *txn, void *context, struct error *err)
 {
 	struct run_box *box = context;
+	struct base_mailbox *base = &box->base;
 
-	(void)err;
-	if (hold->mailbox.value == box->id.value && hold->kind == HOLD_REBUILT) {
-		box->rebuilt_hold = true;
-	}
-	return true;
-}
-
-/* With nothing in it here there is nothing that could be lost or doubled: the mailbox is taken as it is now. */
-static bool
-scan_write_anew(struct run *run, struct store_txn *txn, struct run_box *box, bool *out_anew, struct error *err)
-{
-	SCOPED(uidset_finish) struct uidset known = UIDSET_INIT;
-	struct mailbox mailbox;
-
-	if (!mailbox_load(txn, box->id, &mailbox, err)) {
-		return false;
-	}
-	*out_anew = mailbox.messages == 0 && mailbox.expunged_s == 0;
-	mailbox_finish(&mailbox);
-	if (!*out_anew) {
-		return true;
-	}
-	if (!base_known(txn, RUN_REMOTE, box->id, box->base.uidvalidity, &known, err)) {
-		return false;
-	}
-	*out_anew = uidset_size(&known) == 0;
-	if (!*out_anew) {
-		return true;
-	}
-	box->base.uidvalidity = 0;
-	box->base.uidnext = 1;
-	box->base.highestmodseq = 0;
-	box->base.seen_uidnext = box->base.seen_messages = 0;
-	box->base.seen_highestmodseq = 0;
-	box->base.id = box->remote != NULL ? box->remote->mailbox.id : (struct guid){0};
-	box->failed = run->result->again = true;
-	return base_mailbox_remove(txn, RUN_REMOTE, box->id, err) && base_mailbox_put(txn, RUN_REMOTE, &box->base, err);
-}
-
-static bool
-scan_write_hold(struct run *run, struct store_txn *txn, void *context, struct error *err)
-{
-	struct scan_hold *scan = context;
-	bool anew;
-
-	if (!hold_each(txn, RUN_REMOTE, scan_find_hold, scan->box, err)) {
-		return false;
-	}
-	if (scan->box->rebuilt_hold) {
-		return true;
-	}
-	if (!scan_write_anew(run, txn, scan->box, &anew, err)) {
-		return false;
-	}
-	if (anew) {
-		return true;
-	}
-	scan->box->rebuilt_hold = true;
-	run->result->held++;
-	run_say(run,
-		"%s: held: the server's mailbox was rebuilt or restored (%s): nothing is deleted or sent until that is "
-		"settled",
-		scan->box->name, scan->reason);
-	return holds_make(run, txn, scan->box->id, SIDE_LOCAL, HOLD_REBUILT, scan->reason, NULL, 0, err);
+	(void)run;
+	base->uidvalidity = 0;
+	base->uidnext = 1;
+	base->highestmodseq = 0;
+	base->seen_uidnext = base->seen_messages = 0;
+	base->seen_highestmodseq = 0;
+	base->id = (struct guid){0};
+	return base_message_retire(txn, RUN_REMOTE, box->id, err) && base_mailbox_put(txn, RUN_REMOTE, base, err);
 }
 
 bool
-scan_hold_rebuilt(struct run *run, struct run_box *box, const char *reason, struct error *err)
+scan_begin_repair(struct run *run, struct run_box *box, const char *reason, struct error *err)
 {
-	struct scan_hold hold = {.box = box, .reason = reason};
+	size_t index = run_box_index(run, box);
 
-	return run_write(run, scan_write_hold, &hold, STORE_DURABLE, err);
+	run_say(run, "%s: the server's mailbox was rebuilt or restored (%s): its messages are paired again", box->name,
+		reason);
+	for (size_t i = 0; i < run->deferred_count; i++) {
+		run->deferred[i].done |= run->deferred[i].box == index;
+	}
+	for (size_t i = 0; i < run->gone_count; i++) {
+		run->gone[i].settled |= run->gone[i].box == index;
+	}
+	box->reused = box->other = false;
+	box->failed = box->rebuilt = run->result->again = true;
+	return run_write(run, scan_write_repair, box, STORE_DURABLE, err);
 }
 
 static bool
@@ -242,11 +205,15 @@ scan_end(void *context, size_t request, enum remote_scan_state state, const stru
 		box->selected.permanent = FLAGS_INIT; /* the base has it */
 		if (box->base.uidvalidity != selected->uidvalidity) {
 			box->scanned = false;
-			return scan_hold_rebuilt(scan->run, box, "its UIDVALIDITY changed", err);
+			return scan_begin_repair(scan->run, box, "its UIDVALIDITY changed", err);
+		}
+		if (box->reused || box->other) {
+			box->scanned = false;
+			return scan_begin_repair(scan->run, box, "its UIDs are given anew", err);
 		}
 		return pull_gone_untold(scan->run, box, err);
 	case REMOTE_SCAN_REBUILT:
-		return scan_hold_rebuilt(scan->run, box, reason != NULL ? reason : "it is not what it was", err);
+		return scan_begin_repair(scan->run, box, reason != NULL ? reason : "it is not what it was", err);
 	case REMOTE_SCAN_GONE:
 		/* The next listing tells whether it was renamed or removed. */
 		box->failed = true;
@@ -322,6 +289,11 @@ scan_prepare(struct run *run, struct store_txn *txn, void *context, struct error
 				run->progress_total += box->remote->mailbox.messages;
 			}
 		}
+		box->highest_uid = 0;
+		if (box->base.uidvalidity != 0 &&
+			!base_highest_uid(txn, RUN_REMOTE, box->id, box->base.uidvalidity, &box->highest_uid, err)) {
+			return false;
+		}
 		if (box->base.uidvalidity != 0 &&
 			(!base_known(txn, RUN_REMOTE, box->id, box->base.uidvalidity, &box->known, err) ||
 				!scan_prepare_newest(txn, box, &request->newest, err))) {
@@ -331,8 +303,26 @@ scan_prepare(struct run *run, struct store_txn *txn, void *context, struct error
 	return true;
 }
 
-bool
-scan_boxes(struct run *run, struct error *err)
+/* Those that were found to be rebuilt are listed anew at once, so that what moved out of them is seen together with where it went. */
+static bool
+scan_repair(struct run *run)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < run->box_count; i++) {
+		struct run_box *box = &run->boxes[i];
+
+		if (box->rebuilt && !box->dead && !run->pass->dry_run) {
+			any = true;
+			box->rebuilt = box->failed = false;
+			box->repairs = box->has_unpaired = true;
+		}
+	}
+	return any;
+}
+
+static bool
+scan_once(struct run *run, struct error *err)
 {
 	struct scan scan = {.run = run};
 
@@ -360,4 +350,10 @@ scan_boxes(struct run *run, struct error *err)
 		return false;
 	}
 	return pull_batch(run, err);
+}
+
+bool
+scan_boxes(struct run *run, struct error *err)
+{
+	return scan_once(run, err) && (!scan_repair(run) || scan_once(run, err));
 }

@@ -59,7 +59,7 @@ sync_lock_boxes(struct run *run, bool second_round, struct error *err)
 		struct run_box *box = &run->boxes[i];
 		int64_t left_ms = second_round ? deadline_ms - io_now_ms(run->sync->io) : 0;
 
-		if (box->locked || !sync_box_is_wanted(box) || box->rebuilt_hold || (second_round && !box->busy)) {
+		if (box->locked || !sync_box_is_wanted(box) || (second_round && !box->busy)) {
 			continue;
 		}
 		if (run_lock(run, box->id.value, left_ms, err)) {

@@ -278,13 +278,6 @@ state_print_hold(struct state_held *held, const struct hold *hold, const char *m
 	struct tm tm;
 
 	(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M", gmtime_r(&created, &tm));
-	if (hold->kind == HOLD_REBUILT) {
-		buf_printf(held->text,
-			"hold %" PRIu64
-			"  %s UTC  %s: nothing is deleted or sent: the server's mailbox was rebuilt: %s\n",
-			hold->id, when, mailbox, hold->reason);
-		return;
-	}
 	buf_printf(held->text, "hold %" PRIu64 "  %s UTC  %s: %" PRIu64 " message%s would be expunged %s: %s\n",
 		hold->id, when, mailbox, hold->messages, hold->messages == 1 ? "" : "s",
 		hold->side == SIDE_LOCAL ? "here" : "on the server", hold->reason);
@@ -413,20 +406,12 @@ state_answer(struct store *store, uint64_t id, enum hold_state state, struct buf
 		return false;
 	}
 	enum hold_state was = hold.state;
-	enum hold_kind kind = hold.kind;
 	enum side side = hold.side;
 	uint64_t messages = hold.messages;
 
 	hold_finish(&hold);
 	if (was != HOLD_WAITING) {
 		return error_set(err, ERROR_GONE, "hold %" PRIu64 " was answered before", id);
-	}
-	if (kind == HOLD_REBUILT) {
-		return error_set(err, ERROR_REFUSED,
-			"hold %" PRIu64 " is about a mailbox that the server rebuilt or restored: this version cannot "
-			"pair its messages again; "
-			"the mailbox stays as it is here",
-			id);
 	}
 	buf_printf(out_text, "hold %" PRIu64 ": %" PRIu64 " message%s will be %s\n", id, messages,
 		messages == 1 ? "" : "s", state == HOLD_CONFIRMED ? "expunged" : "brought back");

@@ -151,6 +151,13 @@ take_append(struct model_session *session, struct model_mailbox *mailbox, const 
 	if (server->options.rewrites) {
 		buf_append_text(&body, "Served by the model.\r\n");
 	}
+	for (size_t i = 0; server->options.folds && i < mailbox->count; i++) {
+		struct slice there = slice_make(mailbox->messages[i].body, mailbox->messages[i].length);
+
+		if (slice_equal(there, buf_slice(&body))) {
+			return mailbox->messages[i].uid;
+		}
+	}
 	return model_deliver(server, mailbox, buf_slice(&body), &flags, item->internaldate_s);
 }
 

@@ -259,6 +259,24 @@ model_rebuild(struct model_server *server, struct model_mailbox *mailbox)
 	}
 }
 
+void
+model_restore(struct model_mailbox *mailbox, size_t lost)
+{
+	while (lost-- > 0 && mailbox->count > 0) {
+		struct model_message *last = &mailbox->messages[--mailbox->count];
+
+		mailbox->uidnext = last->uid;
+		flags_finish(&last->flags);
+		free(last->body);
+	}
+	mailbox->highestmodseq = mailbox->highestmodseq > 0 ? 1 : 0;
+	for (size_t i = 0; i < mailbox->count; i++) {
+		if (mailbox->messages[i].modseq > mailbox->highestmodseq) {
+			mailbox->highestmodseq = mailbox->messages[i].modseq;
+		}
+	}
+}
+
 /* --- messages --- */
 
 static uint64_t

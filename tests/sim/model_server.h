@@ -19,6 +19,7 @@ struct model_options {
 	enum model_guids guids;
 	enum guid_kind mailbox_ids; /* GUID_NONE, GUID_MAILBOXID, or GUID_X_GUID, which SELECT does not tell */
 	bool without_uidplus, without_move, without_modseq, without_keywords, without_status;
+	bool folds;    /* APPEND and COPY of what a mailbox has give the UID of that */
 	bool rewrites; /* it keeps other octets than it was sent: one more line */
 };
 
@@ -73,6 +74,8 @@ bool model_rename(struct model_server *server, const char *from, const char *to)
 bool model_remove(struct model_server *server, const char *name);
 /* Another UIDVALIDITY, and new UIDs from 1, for the same messages. */
 void model_rebuild(struct model_server *server, struct model_mailbox *mailbox);
+/* As a backup had it: without the last `lost` messages, and its counters as they were before those came. */
+void model_restore(struct model_mailbox *mailbox, size_t lost);
 
 /* --- messages --- */
 uint32_t model_deliver(struct model_server *server, struct model_mailbox *mailbox, struct slice body,

@@ -24,14 +24,14 @@ struct token { /* what was done to the messages of one token */
 static struct sim {
 	uint64_t seed;
 	struct random random;
-	struct buf log;
+	struct buf log, calls;
 	bool done;
 	struct token tokens[TOKENS];
 	unsigned token_count, name_count;
 	/* What this history is made of, in percent. */
 	unsigned weights[32];
 	unsigned trouble, meanwhile, passes;
-	bool any_trouble, reverted;
+	bool any_trouble, reverted, verbose;
 } sim;
 
 static unsigned
@@ -178,6 +178,20 @@ note(const char *format, ...)
 	(void)vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
 	buf_printf(&sim.log, "%s\n", line);
+	if (sim.verbose) {
+		(void)fprintf(stderr, "%s\n", line);
+	}
+}
+
+/* What there is, and what was asked of the server since the last time. */
+static void
+tell(void)
+{
+	if (sim.verbose) {
+		(void)fwrite(sim.calls.data, 1, sim.calls.length, stderr);
+		buf_clear(&sim.calls);
+		world_tell(stderr);
+	}
 }
 
 /* --- what people do --- */
@@ -434,6 +448,35 @@ do_there_subscribe(const struct deed *deed)
 	note("there: subscription of %s: %d", deed->mailbox, there_mailbox(deed->mailbox)->subscribed);
 }
 
+/* The server is rebuilt, or comes back from a backup (R7). */
+static void
+do_there_rebuild(const struct deed *deed)
+{
+	if (chance(30)) {
+		note("there: %s is rebuilt", deed->mailbox);
+		model_rebuild(world.server, there_mailbox(deed->mailbox));
+	}
+}
+
+static void
+do_there_restore(const struct deed *deed)
+{
+	struct model_mailbox *mailbox = there_mailbox(deed->mailbox);
+	size_t lost = below(4);
+
+	if (!chance(30)) {
+		return;
+	}
+	lost = lost < mailbox->count ? lost : mailbox->count;
+	note("there: %s is restored without %zu", deed->mailbox, lost);
+	for (size_t i = mailbox->count - lost; i < mailbox->count; i++) {
+		token_named(model_token(slice_make(mailbox->messages[i].body, mailbox->messages[i].length)))
+			->expunges++;
+	}
+	model_restore(mailbox, lost);
+	world_advance_s(1); /* what comes under their UIDs comes later */
+}
+
 static const struct deed_kind {
 	void (*act)(const struct deed *deed);
 	unsigned weight;
@@ -458,6 +501,8 @@ static const struct deed_kind {
 	{do_there_remove, 3, false, false},
 	{do_here_subscribe, 1, true, false},
 	{do_there_subscribe, 1, false, false},
+	{do_there_rebuild, 1, false, false},
+	{do_there_restore, 1, false, false},
 };
 
 static void
@@ -548,6 +593,7 @@ some_pass(void)
 	if (!ok && !world.remote->fired) {
 		fail_msg("a pass failed and nothing befell it: %s", world.err.text);
 	}
+	tell();
 	if (world.result.text.length > 0) {
 		buf_append(&sim.log, buf_slice(&world.result.text));
 	}
@@ -646,6 +692,7 @@ quiet(void)
 	for (int i = 0; i < 4; i++) {
 		world_advance_s(7 * 3600); /* all that was set aside is due */
 		world_settle();
+		tell();
 		answer_holds();
 	}
 	world_settle();
@@ -654,6 +701,7 @@ quiet(void)
 	}
 	world_settle();
 	world_settle();
+	tell();
 	world_expect_agreed();
 	check_ledger();
 }
@@ -687,7 +735,7 @@ sim_begin(void **state)
 {
 	struct world_options options;
 
-	sim = (struct sim){.seed = (uint64_t)(uintptr_t)*state};
+	sim = (struct sim){.seed = (uint64_t)(uintptr_t)*state, .verbose = getenv("MAILFS_SIM_VERBOSE") != NULL};
 	random_seed(&sim.random, sim.seed);
 	choose_options(&options);
 	sim.trouble = chance(30) ? 0 : below(80);
@@ -705,6 +753,7 @@ sim_begin(void **state)
 		options.hold_off ? "" : ", brake", options.bodies_with_scan ? ", bodies" : "", sim.trouble,
 		sim.meanwhile);
 	world_begin(&options);
+	world.remote->log = sim.verbose ? &sim.calls : NULL;
 	return 0;
 }
 
@@ -716,6 +765,7 @@ sim_end(void **state)
 		(void)fwrite(sim.log.data, 1, sim.log.length, stderr);
 	}
 	buf_finish(&sim.log);
+	buf_finish(&sim.calls);
 	world_end();
 	return 0;
 }

@@ -714,6 +714,25 @@ a_dry_run_changes_nothing_on_either_side(void **state)
 	world_expect_agreed();
 }
 
+static void
+a_server_that_keeps_equal_messages_once_is_not_sent_them_again(void **state)
+{
+	three_messages();
+	world.server->options.folds = true;
+	world_advance_s(100);
+	struct store_txn *txn;
+	struct number second = here_add("INBOX", "m1");
+
+	/* Another date, so that it is an upload and not a copy. */
+	assert_true(store_write_begin(world.store, STORE_MOUNT, &txn, &world.err));
+	assert_true(message_set_internaldate(txn, second, 1, &world.err));
+	assert_true(store_write_commit(&txn, STORE_LAZY, &world.err));
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3");
+	assert_int_equal(world_sent("m1"), 1);
+	world_expect_agreed();
+}
+
 int
 main(void)
 {
@@ -760,6 +779,7 @@ main(void)
 		STORY(a_replaced_draft_is_one_message, ON_ALL),
 		STORY(a_replaced_draft_stays_there_until_the_new_one_is_taken, ON_ALL),
 		STORY(a_draft_replaced_twice_leaves_one, ON_ALL),
+		STORY(a_server_that_keeps_equal_messages_once_is_not_sent_them_again, ON_UIDPLUS),
 		STORY(many_flags_here_against_many_expunges_there, ON_ALL),
 		STORY(pull_changes_nothing_there, ON_ALL),
 		STORY(push_changes_nothing_here, ON_ALL),

@@ -11,11 +11,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
 #include "engine/store/base.h"
 #include "engine/store/hold.h"
+#include "engine/store/intent.h"
 #include "engine/store/mailbox.h"
 #include "engine/store/message.h"
 #include "engine/sync/sync.h"
@@ -124,6 +126,14 @@ void world_answer_all(bool confirm);
 unsigned world_sent(const char *token);
 /* The octets of a message of this token. */
 void world_body(const char *token, struct buf *out);
+/* "m1+seen-Junk": the part before the first sign. */
+struct slice world_token_of(const char *message);
+/* Applies "+seen-Junk" to flags. */
+void world_apply_change(const char *change, struct flags *flags);
+char *world_token_here(struct store_txn *txn, const struct message *message); /* to be freed */
+/* Tells both sides, with bases and intents. */
+void world_tell(FILE *out);
+bool world_find_mailbox(struct store_txn *txn, const char *name, struct mailbox_id *out); /* a real one */
 /* Reading, in a check. */
 void world_read_begin(void);
 void world_read_end(void);

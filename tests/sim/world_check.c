@@ -62,7 +62,7 @@ note_hold(void *context, const struct hold *hold, struct error *err)
 	struct answers *answers = context;
 
 	(void)err;
-	if (hold->state == HOLD_WAITING && hold->kind != HOLD_REBUILT && answers->count < ARRAY_LENGTH(answers->ids)) {
+	if (hold->state == HOLD_WAITING && answers->count < ARRAY_LENGTH(answers->ids)) {
 		answers->ids[answers->count++] = hold->id;
 	}
 	return true;
