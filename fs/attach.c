@@ -61,42 +61,52 @@ attach_unmount(const char *dir, bool lazy, struct error *err)
 	return error_errno(err, errno, "unmounting %s", dir);
 }
 
-unsigned
-attach_connection(const char *dir)
+/* Root needs no fusectl that is mounted anywhere. */
+static int
+open_unmounted_fusectl(const char *path)
 {
-	struct statx st;
+	int system = fsopen("fusectl", FSOPEN_CLOEXEC), top = -1, fd = -1;
 
-	if (statx(AT_FDCWD, dir, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) != 0) {
-		return 0;
+	if (system >= 0 && fsconfig(system, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0) {
+		top = fsmount(system, FSMOUNT_CLOEXEC, 0);
 	}
-	return st.stx_dev_major == 0 ? st.stx_dev_minor : 0;
+	if (top >= 0) {
+		fd = openat(top, path, O_WRONLY | O_CLOEXEC);
+		(void)close(top);
+	}
+	if (system >= 0) {
+		(void)close(system);
+	}
+	return fd;
 }
 
-static void
-abort_connection(unsigned connection)
+int
+attach_abort_open(const char *dir)
 {
-	char path[64];
+	static const char connections[] = "/sys/fs/fuse/connections/";
+	char path[80];
+	struct statx st;
 	int fd;
 
-	if (connection == 0) {
-		return;
+	if (statx(AT_FDCWD, dir, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) != 0 || st.stx_dev_major != 0) {
+		return -1;
 	}
-	(void)snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", connection);
+	(void)snprintf(path, sizeof(path), "%s%u/abort", connections, st.stx_dev_minor);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0) {
-		log_debug("mount", "event=no-abort path=%s error=\"%m\"", path);
-		return;
+		fd = open_unmounted_fusectl(path + strlen(connections));
 	}
-	(void)!write(fd, "1", 1);
-	(void)close(fd);
+	return fd;
 }
 
 bool
-attach_force(const char *dir, unsigned connection, struct error *err)
+attach_force(const char *dir, int abort_fd, struct error *err)
 {
 	bool done = umount2(dir, UMOUNT_NOFOLLOW | MNT_FORCE | MNT_DETACH) == 0 || attach_unmount(dir, true, err);
 
-	abort_connection(connection);
+	if (abort_fd >= 0) {
+		(void)!write(abort_fd, "1", 1);
+	}
 	return done;
 }
 

@@ -10,10 +10,11 @@ bool attach_prepare(const char *dir, struct error *err) MUST_CHECK;
 /* Mounts `dir`, as root with mount(2), else by fusermount3, and gives the open /dev/fuse. The mount is the user's for whom it is made (setuid=). */
 bool attach_mount(const char *dir, const char *source, const struct mount_options *options, int *out_fd,
 	struct error *err) MUST_CHECK;
-/* Finds the kernel's number of the connection behind a mount, without asking the mount anything; 0 if it cannot be told. */
-unsigned attach_connection(const char *dir);
-/* Unmounts at once, and whoever still waits for an answer gets an error. Where we are not root that needs the file system fusectl. */
-bool attach_force(const char *dir, unsigned connection, struct error *err) MUST_CHECK;
+/* Opens the file that aborts the connection behind a mount of ours when "1" is written to it, without asking the mount anything: it never means another
+ * connection, whatever is mounted there later. -1 where we are not root and the file system fusectl is not mounted. */
+int attach_abort_open(const char *dir);
+/* Unmounts at once, and whoever still waits for an answer gets an error, if there is an `abort_fd`. */
+bool attach_force(const char *dir, int abort_fd, struct error *err) MUST_CHECK;
 /* Unmounts; `lazy`: at once, whoever works in it. */
 bool attach_unmount(const char *dir, bool lazy, struct error *err) MUST_CHECK;
 

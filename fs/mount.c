@@ -19,6 +19,7 @@
 #include "engine/edit.h"
 #include "engine/mail/mailbox_name.h"
 #include "fs/attach.h"
+#include "fs/guard.h"
 #include "fs/handle.h"
 #include "fs/mount_internal.h"
 #include "fs/notify.h"
@@ -158,6 +159,7 @@ mount_attach(const char *dir, const char *account_or_null, struct mount_options 
 	options->has_device =
 		attach_prepare(dir, err) && attach_mount(dir, account_or_null != NULL ? account_or_null : "mailfs",
 						    options, &options->device_fd, err);
+	options->abort_fd = options->has_device ? attach_abort_open(dir) : -1;
 	return options->has_device;
 }
 
@@ -174,6 +176,9 @@ mount_let_go(const char *dir, struct mount_options *options)
 		log_warn("mount", "event=unmount error=\"%s\"", err.text);
 	}
 	(void)close(options->device_fd);
+	if (options->abort_fd >= 0) {
+		(void)close(options->abort_fd);
+	}
 }
 
 static bool
@@ -182,7 +187,6 @@ open_session(struct mount *mount, struct error *err)
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	char device[32];
 
-	mount->connection = attach_connection(mount->dir);
 	(void)fuse_opt_add_arg(&args, "mailfs");
 	mount->session = fuse_session_new(&args, operations_get(), operations_size(), mount);
 	fuse_opt_free_args(&args);
@@ -191,6 +195,19 @@ open_session(struct mount *mount, struct error *err)
 		return error_set(err, ERROR_SYSTEM, "libfuse does not take the mount");
 	}
 	return true;
+}
+
+/* Where that cannot be the mount goes without. */
+static void
+start_guard(struct mount *mount)
+{
+	struct error err = ERROR_INIT;
+
+	if (mount->abort_fd < 0) {
+		log_info("mount", "event=unguarded reason=\"fusectl is not mounted at /sys/fs/fuse/connections\"");
+	} else if (!guard_start(mount->abort_fd, mount->dir, &mount->guard, &err)) {
+		log_warn("mount", "event=unguarded error=\"%s\"", err.text);
+	}
 }
 
 bool
@@ -209,7 +226,7 @@ mount_open(struct engine *engine, const char *dir, const struct mount_options *o
 	mount->options.read_only = options->read_only || mount_only_pulls(engine);
 	mount->unopened = options->read_only && keeps_all_bodies(engine);
 	mount->dir = slice_dup(slice_of(dir));
-	mount->device_fd = mount->wakeup = -1;
+	mount->device_fd = mount->abort_fd = mount->wakeup = -1;
 	mount->attached = options->has_device;
 	mutex_init(&mount->lock, LOCK_RANK_FS);
 	(void)pthread_mutex_init(&mount->taking, NULL);
@@ -217,11 +234,15 @@ mount_open(struct engine *engine, const char *dir, const struct mount_options *o
 	if (!options->has_device) {
 		mount->attached = mount_attach(dir, account, &mount->options, err);
 	}
-	mount->device_fd = mount->attached ? mount->options.device_fd : -1;
+	if (mount->attached) {
+		mount->device_fd = mount->options.device_fd;
+		mount->abort_fd = mount->options.abort_fd;
+	}
 	if (!mount->attached || !set_signals(mount, err) || !open_session(mount, err)) {
 		mount_close(&mount);
 		return false;
 	}
+	start_guard(mount);
 	*out = mount;
 	return true;
 }
@@ -443,7 +464,7 @@ leave(struct mount *mount, const struct worker workers[THREADS])
 			(void)poll(&waiting, 1, GRACE_STEP_MS);
 		}
 	}
-	if (!detached && !any_ended(workers) && !attach_force(mount->dir, mount->connection, &err)) {
+	if (!detached && !any_ended(workers) && !attach_force(mount->dir, mount->abort_fd, &err)) {
 		log_warn("mount", "event=unmount error=\"%s\"", err.text);
 	}
 }
@@ -509,6 +530,10 @@ mount_close(struct mount **out)
 		fuse_session_destroy(mount->session); /* closes the device */
 	} else if (mount->device_fd >= 0) {
 		(void)close(mount->device_fd);
+	}
+	guard_end(&mount->guard);
+	if (mount->abort_fd >= 0) {
+		(void)close(mount->abort_fd);
 	}
 	signal_fd = -1;
 	if (mount->wakeup >= 0) {

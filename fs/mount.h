@@ -30,8 +30,8 @@ struct mount_options {
 	gid_t user_gid;
 	const char *const *fuse_words; /* options handed on, as "noatime" or "max_read=65536" */
 	size_t fuse_word_count;
-	bool has_device; /* mount_attach has mounted it */
-	int device_fd;
+	bool has_device;         /* mount_attach has mounted it */
+	int device_fd, abort_fd; /* attach_abort_open */
 };
 
 struct mount;
@@ -45,7 +45,8 @@ bool mount_attach(const char *dir, const char *account_or_null, struct mount_opt
 void mount_let_go(const char *dir, struct mount_options *options);
 /* All accounts only pull: the kernel is to be told that nothing can be written. */
 bool mount_only_pulls(const struct engine *engine);
-/* Makes the mount, and mounts `dir` unless that was done. The engine need not be started. What was attached is let go of in any case. Errors as
+/* Makes the mount, and mounts `dir` unless that was done; starts its guard (guard.h), so this comes after the last fork and the last change of rights, and
+ * before threads. The engine need not be started. What was attached is let go of in any case. Errors as
  * mount_attach has. */
 bool mount_open(struct engine *engine, const char *dir, const struct mount_options *options, struct mount **out,
 	struct error *err) MUST_CHECK;

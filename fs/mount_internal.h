@@ -32,8 +32,9 @@ struct mount {
 	struct fuse_session *session;
 	int device_fd; /* /dev/fuse */
 	bool attached;
-	unsigned connection; /* the kernel's number of it, 0: not known */
-	int wakeup;          /* eventfd: a signal came, or a thread ended */
+	int abort_fd; /* attach_abort_open */
+	pid_t guard;  /* a process, or 0 */
+	int wakeup;   /* eventfd: a signal came, or a thread ended */
 	_Atomic bool stop;
 	pthread_mutex_t
 		taking; /* who has it reads the next request; beneath all ranks, for it is held while brief ones are answered */
