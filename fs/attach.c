@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,11 +136,12 @@ is_empty(const char *dir, bool *out_empty, struct error *err)
 bool
 attach_prepare(const char *dir, struct error *err)
 {
+	struct statvfs room;
 	struct stat st;
 	bool empty = false;
 
-	/* ENOTCONN: what was mounted there has died, and its mount is left */
-	if (stat(dir, &st) != 0 && errno == ENOTCONN) {
+	/* ENOTCONN: what was mounted there has died, and its mount is left. What stat tells may come from the kernel's caches; this never does. */
+	if (statvfs(dir, &room) != 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
 		log_info("mount", "event=dead-mount-taken-away dir=\"%s\"", dir);
 		if (!attach_unmount(dir, true, err)) {
 			return error_wrap(err, "taking away the dead mount");
