@@ -55,6 +55,22 @@ account_name(const struct account *account)
 	return account_config(account)->name;
 }
 
+const struct error *
+account_failure(const struct account *account)
+{
+	return account->failure.kind != ERROR_NONE ? &account->failure : NULL;
+}
+
+bool
+account_check(const struct account *account, struct error *err)
+{
+	if (account->failure.kind != ERROR_NONE) {
+		*err = account->failure;
+		return false;
+	}
+	return true;
+}
+
 uint8_t
 account_octet(const struct account *account)
 {
@@ -133,8 +149,8 @@ store_changed(void *context)
 	account_announce(account);
 }
 
-bool
-account_open(struct account *account, struct error *err)
+static bool
+open_store(struct account *account, struct error *err)
 {
 	const struct config_account *config = account_config(account);
 	struct store_identity identity = {.server = config->server, .user = config->user};
@@ -159,6 +175,19 @@ account_open(struct account *account, struct error *err)
 	return true;
 }
 
+bool
+account_open(struct account *account, struct error *err)
+{
+	if (open_store(account, err)) {
+		return true;
+	}
+	account->failure = *err;
+	io_lock_file_close(&account->writers);
+	store_close(&account->store);
+	account_enter_state(account, ACCOUNT_FAILING, err, 0);
+	return false;
+}
+
 void
 account_settle_rollback(struct account *account)
 {
@@ -177,7 +206,7 @@ account_settle_rollback(struct account *account)
 bool
 account_start(struct account *account, struct error *err)
 {
-	if (!account->sync) {
+	if (!account->sync || account->failure.kind != ERROR_NONE) {
 		return true;
 	}
 	return driver_start(account->driver, err) || error_wrap(err, "%s", account_name(account));
@@ -253,6 +282,9 @@ account_edited(struct account *account)
 bool
 account_check_writable(const struct account *account, struct error *err)
 {
+	if (!account_check(account, err)) {
+		return false;
+	}
 	if (account_config(account)->direction == CONFIG_PULL) {
 		error_set(err, ERROR_REFUSED, "account %s only pulls: nothing can be changed here",
 			account_name(account));

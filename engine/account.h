@@ -62,7 +62,8 @@ struct account {
 	_Atomic(const struct config_account *) config;
 	atomic_uint config_generation;
 	uint8_t octet;
-	struct store *store; /* NULL before the start */
+	struct store *store;  /* NULL before the start, and where there is a failure */
+	struct error failure; /* of the start; of no kind where there is none */
 	atomic_bool
 		rolled_back; /* the store was an old copy when it was opened, and no full pass has been over it (S6) */
 	struct cancel *stop; /* raised: everything that waits ends */
@@ -109,7 +110,7 @@ struct account {
 struct account *account_create(
 	struct engine *engine, struct io *io, const struct config_account *config, bool sync, bool mounted);
 void account_destroy(struct account **account);
-/* Opens the store. No thread is started. */
+/* Opens the store. No thread is started. Where it fails the account is left unusable. */
 bool account_open(struct account *account, struct error *err) MUST_CHECK;
 /* Starts the driving thread, where the account is to be kept in step. */
 bool account_start(struct account *account, struct error *err) MUST_CHECK;
@@ -123,6 +124,8 @@ void account_settle_rollback(struct account *account);
 
 /* Marks the calling thread as the engine's. */
 void account_mark_thread(void);
+/* False, with the failure, where the account is unusable. */
+bool account_check(const struct account *account, struct error *err) MUST_CHECK;
 /* A change was committed for a user: the worker is told, whatever thread this is. */
 void account_edited(struct account *account);
 /* ERROR_REFUSED with EROFS where the direction is `pull`: nothing may be changed here. */

@@ -251,6 +251,9 @@ admin_sync(struct account *account, const struct admin_sync_options *options, co
 	bool more = true, alone = options->alone;
 
 	*out = (struct admin_sync_result){0};
+	if (!account_check(account, err)) {
+		return false;
+	}
 	while (more && !alone) {
 		SCOPED(admin_sync_result_finish) struct admin_sync_result once = {0};
 		bool ok = sync_asked(&rounds, &once, &alone, err);
@@ -296,7 +299,7 @@ admin_queued(struct account *account, uint64_t *out, struct error *err)
 {
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 
-	return store_read_begin(account->store, &txn, err) && sync_queued(txn, out, err);
+	return account_check(account, err) && store_read_begin(account->store, &txn, err) && sync_queued(txn, out, err);
 }
 
 static bool
@@ -348,6 +351,9 @@ admin_wait(struct account *account, bool uploaded, bool downloaded, struct numbe
 	int64_t deadline_ms = timeout_ms < 0 ? INT64_MAX : io_now_ms(account->io) + timeout_ms;
 	bool so = false;
 
+	if (!account_check(account, err)) {
+		return false;
+	}
 	if (!uploaded && !downloaded) {
 		uploaded = downloaded = true;
 	}
@@ -436,6 +442,9 @@ admin_wait_listed(struct account *account, const struct admin_progress *progress
 {
 	bool listed, here;
 
+	if (!account_check(account, err)) {
+		return false;
+	}
 	for (int64_t began_ms = io_now_ms(account->io);;) {
 		struct account_progress now = account_progress_get(account);
 		struct account_condition condition;
@@ -468,7 +477,8 @@ admin_wait_listed(struct account *account, const struct admin_progress *progress
 bool
 admin_confirm(struct account *account, uint64_t hold, struct buf *out_text, struct error *err)
 {
-	if (!sync_confirm(account->store, hold, out_text, err) || !store_sync(account->store, err)) {
+	if (!account_check(account, err) || !sync_confirm(account->store, hold, out_text, err) ||
+		!store_sync(account->store, err)) {
 		return false;
 	}
 	nudge(account);
@@ -478,7 +488,8 @@ admin_confirm(struct account *account, uint64_t hold, struct buf *out_text, stru
 bool
 admin_revert(struct account *account, uint64_t hold, struct buf *out_text, struct error *err)
 {
-	if (!sync_revert(account->store, hold, out_text, err) || !store_sync(account->store, err)) {
+	if (!account_check(account, err) || !sync_revert(account->store, hold, out_text, err) ||
+		!store_sync(account->store, err)) {
 		return false;
 	}
 	nudge(account);

@@ -202,7 +202,7 @@ admin_check(struct account *account, bool offline, bool as_json, struct buf *out
 		buf_printf(out, "%s: %s as %s\n", config->name, config->server, config->user);
 	}
 	/* What is known is told even where the rest fails. */
-	ok = tell_store(account, &json, as_json, out, err) &&
+	ok = account_check(account, err) && tell_store(account, &json, as_json, out, err) &&
 	     (offline || tell_server(account, &json, as_json, out, err));
 	if (as_json) {
 		json_end(&json);

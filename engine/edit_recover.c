@@ -293,6 +293,9 @@ edit_rejected_each(struct account *account,
 {
 	struct rejected_walk walk = {.account = account, .each = each, .context = context};
 
+	if (!account_check(account, err)) {
+		return false;
+	}
 	if (!io_list(store_dir(account->store), "rejected", give_rejected, &walk, err)) {
 		return err->kind == ERROR_GONE; /* nothing was ever rejected */
 	}
@@ -304,7 +307,8 @@ edit_rejected_open(struct account *account, const char *name, int *out_fd, struc
 {
 	SCOPED(buf_finish) struct buf path = BUF_INIT;
 
-	return rejected_path(name, &path, err) && io_open(store_dir(account->store), path.data, O_RDONLY, out_fd, err);
+	return account_check(account, err) && rejected_path(name, &path, err) &&
+	       io_open(store_dir(account->store), path.data, O_RDONLY, out_fd, err);
 }
 
 bool
@@ -312,5 +316,6 @@ edit_rejected_remove(struct account *account, const char *name, struct error *er
 {
 	SCOPED(buf_finish) struct buf path = BUF_INIT;
 
-	return rejected_path(name, &path, err) && io_unlink(store_dir(account->store), path.data, err);
+	return account_check(account, err) && rejected_path(name, &path, err) &&
+	       io_unlink(store_dir(account->store), path.data, err);
 }

@@ -97,12 +97,17 @@ choose_octet(const struct engine *engine, const struct account *account)
 	return 255;
 }
 
+/* An account without a store has an octet for as long as this process lives. */
 static bool
 take_octet(const struct engine *engine, struct account *account, struct error *err)
 {
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
 	uint64_t known;
 
+	if (account_failure(account) != NULL) {
+		account->octet = choose_octet(engine, account);
+		return true;
+	}
 	if (!store_write_begin(account->store, STORE_MOUNT, &txn, err) ||
 		!store_meta_get_u64(txn, "octet", &known, err)) {
 		return false;
@@ -123,16 +128,27 @@ take_octet(const struct engine *engine, struct account *account, struct error *e
 bool
 engine_start(struct engine *engine, struct error *err)
 {
+	struct error first = ERROR_INIT;
+	size_t usable = 0;
+
 	assert(!engine->started);
 	engine->started = true;
 	for (size_t i = 0; i < engine->count; i++) {
-		if (!account_open(engine->accounts[i], err)) {
-			return false;
+		if (account_open(engine->accounts[i], err)) {
+			usable++;
+		} else if (first.kind == ERROR_NONE) {
+			first = *err;
 		}
 	}
-	for (size_t i = 0; i < engine->count; i++) {
-		if (!take_octet(engine, engine->accounts[i], err)) {
-			return error_wrap(err, "%s", account_name(engine->accounts[i]));
+	if (usable == 0) {
+		*err = first;
+		return false;
+	}
+	for (size_t i = 0; i < 2 * engine->count; i++) { /* first those that have a store to keep it in */
+		struct account *account = engine->accounts[i % engine->count];
+
+		if ((account_failure(account) != NULL) == (i >= engine->count) && !take_octet(engine, account, err)) {
+			return error_wrap(err, "%s", account_name(account));
 		}
 	}
 	for (size_t i = 0; i < engine->count; i++) {

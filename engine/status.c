@@ -398,12 +398,14 @@ view_status(struct account *account, bool json, struct buf *out, struct error *e
 		json_object(&report.json);
 	}
 	tell_condition(&report); /* may ask another process: before the snapshot */
-	if (!store_read_begin(account->store, &txn, err)) {
-		return false;
-	}
-	report.txn = txn;
-	if (!tell_figures(&report, err) || !tell_lists(&report, err)) {
-		return false;
+	if (account_failure(account) == NULL) {
+		if (!store_read_begin(account->store, &txn, err)) {
+			return false;
+		}
+		report.txn = txn;
+		if (!tell_figures(&report, err) || !tell_lists(&report, err)) {
+			return false;
+		}
 	}
 	if (json) {
 		json_end(&report.json);
@@ -418,5 +420,6 @@ view_held(struct account *account, bool json, struct buf *out, struct error *err
 	SCOPED(store_read_end) struct store_txn *txn = NULL;
 	uint64_t ignored;
 
-	return store_read_begin(account->store, &txn, err) && sync_held(txn, json, out, &ignored, err);
+	return account_check(account, err) && store_read_begin(account->store, &txn, err) &&
+	       sync_held(txn, json, out, &ignored, err);
 }

@@ -111,7 +111,7 @@ status_condition(struct account *account, bool *out_here)
 	int fd;
 
 	*out_here = driver_drives(account->driver);
-	if (*out_here || !control_connect(store_dir(account->store), &fd, &err)) {
+	if (*out_here || account_failure(account) != NULL || !control_connect(store_dir(account->store), &fd, &err)) {
 		return condition;
 	}
 	if (ask(account, fd, &theirs)) {

@@ -271,7 +271,7 @@ add_account(struct mount *mount, struct account *account, struct error *err)
 	}
 	slot->account = account;
 	slot->directory = buf_take(&directory);
-	slot->read_only = account_config(account)->direction == CONFIG_PULL;
+	slot->read_only = account_config(account)->direction == CONFIG_PULL || account_failure(account) != NULL;
 	mount->account_count++;
 	if (!mount_is_read_only(mount, account_octet(account)) && !edit_recover(account, err)) {
 		return error_wrap(err, "account %s: settling what was being written", account_name(account));

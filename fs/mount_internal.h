@@ -96,6 +96,15 @@ mount_account(const struct mount *mount, uint8_t octet)
 	return mount->accounts[octet].account;
 }
 
+/* The account there, if it has anything that may change: not one that is unusable. */
+static inline struct account *
+mount_living_account(const struct mount *mount, uint8_t octet)
+{
+	struct account *account = mount->accounts[octet].account;
+
+	return account != NULL && account_failure(account) == NULL ? account : NULL;
+}
+
 static inline bool
 mount_is_read_only(const struct mount *mount, uint8_t octet)
 {

@@ -383,7 +383,7 @@ run(void *context)
 		do_jobs(notify);
 		drop_texts(notify);
 		for (unsigned octet = 1; octet < MOUNT_ACCOUNTS_MAX && !notify->stop; octet++) {
-			if (mount_account(notify->mount, (uint8_t)octet) != NULL) {
+			if (mount_living_account(notify->mount, (uint8_t)octet) != NULL) {
 				follow(notify, (uint8_t)octet);
 			}
 		}
@@ -416,7 +416,7 @@ notify_start(struct notify *notify, struct error *err)
 		return error_errno(err, errno, "making an eventfd");
 	}
 	for (unsigned octet = 1; octet < MOUNT_ACCOUNTS_MAX; octet++) {
-		struct account *account = mount_account(notify->mount, (uint8_t)octet);
+		struct account *account = mount_living_account(notify->mount, (uint8_t)octet);
 
 		if (account != NULL) {
 			if (!view_modseq(account, &notify->since[octet], err) ||

@@ -34,6 +34,10 @@ void store_close(struct store **store);
 struct io *store_io(struct store *store);
 struct io_dir *store_dir(struct store *store);
 
+/* Whether there is a store at all. What begins a transaction, and store_sync, ask this: where a store could not be opened, NULL in its place fails them
+ * with EIO. */
+bool store_check(const struct store *store, struct error *err) MUST_CHECK;
+
 bool store_read_begin(struct store *store, struct store_txn **out, struct error *err) MUST_CHECK;
 /* The same for a moment: a lookup, a stat, a part of a listing. It also sees brief writes of this process that are not committed yet, without making them
  * wait for their commit, but may keep its writers waiting. Nothing else of the store may be begun by the same thread before it ends, but another look. */

@@ -145,6 +145,9 @@ forget(struct store_txn *txn)
 bool
 store_write_begin_brief(struct store *store, struct store_txn **out, struct error *err)
 {
+	if (!store_check(store, err)) {
+		return false;
+	}
 	store_turn_take(store, STORE_MOUNT);
 	if (atomic_load(&store->group_open)) {
 		store->write.wall_ns = 0;

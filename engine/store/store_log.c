@@ -169,6 +169,9 @@ store_sync(struct store *store, struct error *err)
 {
 	uint64_t woken = 0;
 
+	if (!store_check(store, err)) {
+		return false;
+	}
 	store_group_settle(store);
 	(void)store_wake_read(store, &woken);
 	mutex_lock(&store->lock);

@@ -1,4 +1,5 @@
 /* Snapshots: a pool of reading connections. And looks, which see what the open group holds. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "engine/store/store_parts.h"
@@ -78,8 +79,21 @@ begin_reader(struct store *store, struct store_txn **out, struct error *err)
 }
 
 bool
+store_check(const struct store *store, struct error *err)
+{
+	if (store == NULL) {
+		error_set(err, ERROR_SYSTEM, "there is no store: it could not be opened");
+		err->sys_errno = EIO;
+	}
+	return store != NULL;
+}
+
+bool
 store_read_begin(struct store *store, struct store_txn **out, struct error *err)
 {
+	if (!store_check(store, err)) {
+		return false;
+	}
 	store_group_settle(store);
 	return begin_reader(store, out, err);
 }
@@ -87,8 +101,12 @@ store_read_begin(struct store *store, struct store_txn **out, struct error *err)
 bool
 store_look_begin(struct store *store, struct store_txn **out, struct error *err)
 {
-	struct store_txn *look = &store->look;
+	struct store_txn *look;
 
+	if (!store_check(store, err)) {
+		return false;
+	}
+	look = &store->look;
 	if (!atomic_load(&store->group_open)) {
 		return begin_reader(store, out, err);
 	}

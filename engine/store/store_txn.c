@@ -152,6 +152,9 @@ store_write_begin(struct store *store, enum store_priority priority, struct stor
 	uint64_t commit;
 	struct error told; /* to the next sync */
 
+	if (!store_check(store, err)) {
+		return false;
+	}
 	store_turn_take(store, priority);
 	if (atomic_load(&store->group_open) && !store_group_close_in_turn(store, &commit, &told)) {
 		log_debug("store", "event=group-lost-before-write");

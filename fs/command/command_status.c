@@ -23,6 +23,9 @@ command_status(const struct options *options)
 			status = exit_status_worse(status, say_error(account_name(account), &err));
 			continue;
 		}
+		if (account_failure(account) != NULL) {
+			status = exit_status_worse(status, say_error(NULL, account_failure(account)));
+		}
 		accounts_append(&out, options->json, &one);
 	}
 	accounts_print(&out, options->json);
