@@ -162,10 +162,43 @@ base_run(struct store_txn *txn, const char *sql, uint32_t remote, uint64_t value
 	return db_run(run, err);
 }
 
+/* What it held and is live is new to the remote: it is in the feed again. */
+static bool
+base_touch_all(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, struct error *err)
+{
+	SCOPED(db_end) struct db_statement *find = NULL;
+	SCOPED(buf_finish) struct buf numbers = BUF_INIT;
+	enum db_row row;
+
+	if (!store_prepare(txn,
+		    "SELECT b.number FROM base_message b JOIN message m ON m.number = b.number WHERE b.remote = ? AND "
+		    "b.mailbox = ? AND m.expunged IS NULL",
+		    &find, err)) {
+		return false;
+	}
+	db_bind_u64(find, 1, remote);
+	db_bind_u64(find, 2, mailbox.value);
+	while ((row = db_step(find, err)) == DB_ROW) {
+		struct number number = {db_u64(find, 0)};
+
+		buf_append(&numbers, slice_make(&number, sizeof(number)));
+	}
+	for (size_t at = 0; row == DB_DONE && at < numbers.length; at += sizeof(struct number)) {
+		struct number number;
+
+		memcpy(&number, numbers.data + at, sizeof(number));
+		if (!message_touch(txn, number, err)) {
+			return false;
+		}
+	}
+	return row == DB_DONE;
+}
+
 bool
 base_mailbox_remove(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, struct error *err)
 {
-	return base_run(txn, "DELETE FROM base_message WHERE remote = ? AND mailbox = ?", remote, mailbox.value, err) &&
+	return base_touch_all(txn, remote, mailbox, err) &&
+	       base_run(txn, "DELETE FROM base_message WHERE remote = ? AND mailbox = ?", remote, mailbox.value, err) &&
 	       base_run(txn, "DELETE FROM base_mailbox WHERE remote = ? AND mailbox = ?", remote, mailbox.value, err) &&
 	       base_run(txn, "DELETE FROM aside WHERE remote = ? AND mailbox = ? AND number = 0", remote, mailbox.value,
 		       err);
@@ -546,26 +579,6 @@ base_known(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, ui
 }
 
 bool
-base_highest_uid(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, uint32_t uidvalidity, uint32_t *out,
-	struct error *err)
-{
-	SCOPED(db_end) struct db_statement *find = NULL;
-
-	if (!store_prepare(txn,
-		    "SELECT max(uid) FROM base_message WHERE remote = ? AND mailbox = ? AND uidvalidity = ?", &find,
-		    err)) {
-		return false;
-	}
-	db_bind_u64(find, 1, remote);
-	db_bind_u64(find, 2, mailbox.value);
-	db_bind_u64(find, 3, uidvalidity);
-	enum db_row row = db_step(find, err);
-
-	*out = row == DB_ROW && !db_is_null(find, 0) ? db_u32(find, 0) : 0;
-	return row != DB_FAILED;
-}
-
-bool
 base_newest(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, uint32_t uidvalidity, bool last_changed,
 	bool *out_found, struct base_message *out, struct error *err)
 {
@@ -629,25 +642,6 @@ base_message_each_retired(struct store_txn *txn, uint32_t remote, struct mailbox
 	db_bind_u64(rows, 1, remote);
 	db_bind_u64(rows, 2, mailbox.value);
 	return base_messages(rows, each, context, err);
-}
-
-bool
-base_has_retired(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, bool *out, struct error *err)
-{
-	SCOPED(db_end) struct db_statement *find = NULL;
-
-	if (!store_prepare(txn,
-		    "SELECT 1 FROM base_message WHERE remote = ? AND mailbox = ? AND uidvalidity = 0 AND gone IN (0, "
-		    "2) LIMIT 1",
-		    &find, err)) {
-		return false;
-	}
-	db_bind_u64(find, 1, remote);
-	db_bind_u64(find, 2, mailbox.value);
-	enum db_row row = db_step(find, err);
-
-	*out = row == DB_ROW;
-	return row != DB_FAILED;
 }
 
 bool
@@ -799,25 +793,6 @@ base_each_unpaired(struct store_txn *txn, uint32_t remote, struct mailbox_id mai
 	db_bind_u64(rows, 1, remote);
 	db_bind_u64(rows, 2, mailbox.value);
 	return base_changes(rows, each, context, &count, err);
-}
-
-bool
-base_each_placement(struct store_txn *txn, uint64_t body, bool (*each)(void *context, struct number number),
-	void *context, struct error *err)
-{
-	SCOPED(db_end) struct db_statement *rows = NULL;
-	enum db_row row;
-
-	if (!store_prepare(txn, "SELECT number FROM message WHERE body = ? AND expunged IS NULL", &rows, err)) {
-		return false;
-	}
-	db_bind_u64(rows, 1, body);
-	while ((row = db_step(rows, err)) == DB_ROW) {
-		if (!each(context, (struct number){db_u64(rows, 0)})) {
-			return true;
-		}
-	}
-	return row == DB_DONE;
 }
 
 bool

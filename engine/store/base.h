@@ -44,6 +44,9 @@ bool base_mailbox_put(struct store_txn *txn, uint32_t remote, const struct base_
 /* Removes it with the base of its messages, and what failed of it as a whole: what it held is new to the remote from then on. */
 bool base_mailbox_remove(struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, struct error *err)
 	MUST_CHECK;
+/* Tells whether its base knows of messages that were not settled as gone on both sides. */
+bool base_mailbox_has_messages(
+	struct store_txn *txn, uint32_t remote, struct mailbox_id mailbox, bool *out, struct error *err) MUST_CHECK;
 /* After a RENAME there: puts the new names at the head of those of the mailbox and all below it. Raw names end a level by the separator. */
 bool base_mailbox_rename(struct store_txn *txn, uint32_t remote, struct slice raw_from, struct slice raw_to,
 	struct slice from, struct slice to, struct error *err) MUST_CHECK;

@@ -89,6 +89,8 @@ bool message_set_mtime(struct store_txn *txn, struct number number, int64_t mtim
 /* Sets or clears (error NULL) why it failed; told in xattrs and status. */
 bool message_set_failed(struct store_txn *txn, struct number number, const char *error_or_null, struct error *err)
 	MUST_CHECK;
+/* Puts a live message into the feed once more: something of it is to be told to a remote that seemed to know all. */
+bool message_touch(struct store_txn *txn, struct number number, struct error *err) MUST_CHECK;
 bool message_set_hold(struct store_txn *txn, struct number number, uint64_t hold_or_0, struct error *err) MUST_CHECK;
 
 /* --- listings --- */

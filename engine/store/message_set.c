@@ -223,6 +223,17 @@ message_set_failed(struct store_txn *txn, struct number number, const char *erro
 }
 
 bool
+message_touch(struct store_txn *txn, struct number number, struct error *err)
+{
+	struct message_place place;
+
+	if (!message_load_place(txn, number, &place, err)) {
+		return false;
+	}
+	return !place.live || message_set_modseq(txn, number, store_next_modseq(txn), err);
+}
+
+bool
 message_set_hold(struct store_txn *txn, struct number number, uint64_t hold_or_0, struct error *err)
 {
 	SCOPED(db_end) struct db_statement *update = NULL;

@@ -202,7 +202,8 @@ pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, bool
 			break;
 		case MERGE_UPLOAD_TO_TARGET:
 			if (has_body && !lost) {
-				ok = base_message_remove(txn, RUN_REMOTE, gone->number, err);
+				ok = base_message_remove(txn, RUN_REMOTE, gone->number, err) &&
+				     message_touch(txn, gone->number, err);
 				break;
 			}
 			numbers[count++] = gone->number; /* nothing is left of it anywhere */

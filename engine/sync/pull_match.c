@@ -360,12 +360,15 @@ pull_pair(struct run *run, struct store_txn *txn, struct run_arrival *arrival, s
 		/* It is there after all. */
 		ok = hold_remove_message(txn, message.hold, number, err) && message_set_hold(txn, number, 0, err);
 	}
-	/* Moved on or removed since it was sent: the remote has to hear of it. */
-	box->wants_push |= differ || message.expunged_s != 0 || message.mailbox.value != box->id.value;
+	/* Moved on or removed since it was sent: the remote has to hear of it, and what failed of that is tried again. */
+	bool departed = message.expunged_s != 0 || message.mailbox.value != box->id.value;
+
+	box->wants_push |= differ || departed;
 	message_finish(&message);
 	arrival->done = true;
 	ok = ok && (intent == NULL || pull_leave_remnant(run, txn, intent, err)) &&
-	     base_message_put(txn, RUN_REMOTE, &base, err) && run_clear_failure(txn, number, err);
+	     base_message_put(txn, RUN_REMOTE, &base, err) && (departed || run_clear_failure(txn, number, err)) &&
+	     (!differ || message_touch(txn, number, err));
 	return ok && (intent == NULL || pull_settle_intent(run, txn, intent->id, err));
 }
 

@@ -310,7 +310,7 @@ push_put_base(struct push_group *group, struct store_txn *txn, size_t i, const s
 	case PUSH_DEPARTED:
 		/* What the server has is this one from now on: the other, if it moved, is sent to where it is. */
 		group->to->push_incomplete = true;
-		return base_message_remove(txn, RUN_REMOTE, number, err) &&
+		return base_message_remove(txn, RUN_REMOTE, number, err) && message_touch(txn, number, err) &&
 		       base_message_put(txn, RUN_REMOTE, base, err);
 	case PUSH_OTHER:
 		break;
@@ -515,6 +515,18 @@ push_append_group(struct push_group *group, struct error *err)
 
 /* --- copies and moves --- */
 
+/* A copy has the flags of what it was made of. Those of ours come after it; where nothing in the feed says so any more, it does again. */
+static bool
+push_tell_flags(struct push_group *group, struct store_txn *txn, const struct push_item *item,
+	const struct base_message *base, struct error *err)
+{
+	struct merge_mask mask = run_mask(group->to);
+	SCOPED(flags_finish) struct flags ours = merge_masked(&item->flags, &mask);
+	SCOPED(flags_finish) struct flags theirs = merge_masked(&base->flags, &mask);
+
+	return flags_equal(&ours, &theirs) || message_touch(txn, item->number, err);
+}
+
 static bool
 push_settle_copied(struct store_txn *txn, struct push_group *group, size_t i, struct error *err)
 {
@@ -533,7 +545,11 @@ push_settle_copied(struct store_txn *txn, struct push_group *group, size_t i, st
 	if (!push_put_base(group, txn, i, &base, &put, err)) {
 		return false;
 	}
-	return !put || (intent_remove(txn, group->intents[i].id, err) && run_clear_failure(txn, item->number, err));
+	if (!put) {
+		return true;
+	}
+	return intent_remove(txn, group->intents[i].id, err) && run_clear_failure(txn, item->number, err) &&
+	       push_tell_flags(group, txn, item, &base, err);
 }
 
 static bool

@@ -158,7 +158,7 @@ tree_pair_bases(struct tree *tree)
 		bool ids_differ = tree->bases[b].id.kind != GUID_NONE && tree->remotes[remote].id.kind != GUID_NONE;
 		bool has_messages = local != TREE_NONE && tree->locals[local].live && tree->locals[local].has_messages;
 
-		if (tree->remotes[remote].directory && has_messages) {
+		if (tree->remotes[remote].directory && (has_messages || tree->bases[b].has_messages)) {
 			continue; /* the mailbox vanished; its name is left for what is below it */
 		}
 		if (!ids_differ || has_messages) {
@@ -518,4 +518,87 @@ tree_plan(const struct tree_local *locals, size_t local_count, const struct tree
 	*out = tree.steps;
 	tree_finish(&tree);
 	return tree.step_count;
+}
+
+/* --- renames that no id tells --- */
+
+static bool
+tree_is_missing(const struct tree_base *base, const struct tree_remote *remotes, size_t remote_count)
+{
+	if (base->directory || base->uidvalidity == 0 || mailbox_name_is_inbox(base->name)) {
+		return false;
+	}
+	for (size_t r = 0; r < remote_count; r++) {
+		bool same_id = base->id.kind != GUID_NONE && guid_equal(&base->id, &remotes[r].id);
+
+		if (same_id || (slice_equal(remotes[r].raw_name, base->raw_name) && !remotes[r].directory)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+tree_is_new(const struct tree_remote *remote, const struct tree_base *bases, size_t base_count)
+{
+	if (remote->directory || mailbox_name_is_inbox(remote->name)) {
+		return false;
+	}
+	for (size_t b = 0; b < base_count; b++) {
+		bool same_id = remote->id.kind != GUID_NONE && guid_equal(&bases[b].id, &remote->id);
+
+		if (same_id || (slice_equal(bases[b].raw_name, remote->raw_name) && !bases[b].directory)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+tree_may_be(const struct tree_base *base, const struct tree_remote *remote)
+{
+	if (base->id.kind != GUID_NONE && remote->id.kind != GUID_NONE) {
+		return false;
+	}
+	return (remote->uidvalidity == 0 || remote->uidvalidity == base->uidvalidity) &&
+	       (remote->uidnext == 0 || remote->uidnext == base->uidnext);
+}
+
+void
+tree_find_renamed(const struct tree_remote *remotes, size_t remote_count, const struct tree_base *bases,
+	size_t base_count, size_t *out)
+{
+	size_t *base_of = tree_alloc(remote_count, sizeof(*base_of));
+	bool *doubtful = tree_alloc(remote_count, sizeof(*doubtful));
+	bool *is_new = tree_alloc(remote_count, sizeof(*is_new));
+
+	for (size_t r = 0; r < remote_count; r++) {
+		base_of[r] = TREE_NONE;
+		is_new[r] = tree_is_new(&remotes[r], bases, base_count);
+	}
+	for (size_t b = 0; b < base_count; b++) {
+		size_t fits = 0;
+
+		out[b] = TREE_NONE;
+		if (!tree_is_missing(&bases[b], remotes, remote_count)) {
+			continue;
+		}
+		for (size_t r = 0; r < remote_count; r++) {
+			if (is_new[r] && tree_may_be(&bases[b], &remotes[r])) {
+				fits++;
+				out[b] = r;
+				doubtful[r] |= base_of[r] != TREE_NONE;
+				base_of[r] = b;
+			}
+		}
+		out[b] = fits == 1 ? out[b] : TREE_NONE;
+	}
+	for (size_t b = 0; b < base_count; b++) {
+		if (out[b] != TREE_NONE && doubtful[out[b]]) {
+			out[b] = TREE_NONE;
+		}
+	}
+	free(base_of);
+	free(doubtful);
+	free(is_new);
 }

@@ -35,8 +35,10 @@ struct tree_base {
 	struct mailbox_id mailbox; /* its local row */
 	struct slice name, raw_name;
 	struct guid id;
-	uint32_t uidvalidity, uidnext;
+	uint32_t uidvalidity;
+	uint32_t uidnext; /* above all UIDs that are known */
 	bool subscribed, directory;
+	bool has_messages; /* that are not settled, wherever they are here */
 };
 
 enum tree_action {
@@ -63,5 +65,10 @@ struct tree_step {
  * vanished or is to be removed, children first. `*out` is to be freed. */
 size_t tree_plan(const struct tree_local *locals, size_t local_count, const struct tree_remote *remotes,
 	size_t remote_count, const struct tree_base *bases, size_t base_count, struct tree_step **out);
+
+/* Where names are gone from the listing and new ones stand in it: out[base] is the one remote mailbox that may be this one renamed, by UIDVALIDITY and UIDNEXT
+ * (a remote that does not list them may be any), or TREE_NONE. Only where ids cannot tell, and where one fits one. To be confirmed by messages. */
+void tree_find_renamed(const struct tree_remote *remotes, size_t remote_count, const struct tree_base *bases,
+	size_t base_count, size_t *out);
 
 #endif

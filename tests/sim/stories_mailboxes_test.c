@@ -575,6 +575,139 @@ the_inbox_emptied_by_moves_there_passes_without_a_hold(void **state)
 	world_expect_agreed();
 }
 
+/* --- found by what is in them --- */
+
+static void
+without_an_id_a_rename_keeps_every_message_and_number(void **state)
+{
+	a_small_account();
+	struct number first = here_number("X", "x1"), second = here_number("X", "x2");
+	struct mailbox_id id = here_mailbox("X");
+	uint64_t bodies = world.server->counts.bodies;
+
+	there_rename("X", "Moved");
+	here_flag("X", "x1", "+flagged");
+	world_settle();
+	expect_held(0, 0);
+	expect_both("X", NULL);
+	expect_both("Moved", "x1+flagged x2+seen");
+	assert_int_equal(here_mailbox("Moved").value, id.value);
+	assert_int_equal(here_number("Moved", "x1").value, first.value);
+	assert_int_equal(here_number("Moved", "x2").value, second.value);
+	assert_int_equal(world.server->counts.bodies, bodies);
+	world_expect_agreed();
+}
+
+static void
+a_rename_there_takes_all_below_along(void **state)
+{
+	there_create("A/B/C");
+	there_create("A/D");
+	there_create("A/B");
+	there_add("A/B", "b1");
+	there_add("A/B/C", "c1");
+	world_settle();
+	struct number number = here_number("A/B/C", "c1");
+
+	there_rename("A/B", "E");
+	world_settle();
+	expect_held(0, 0);
+	expect_both("A/B", NULL);
+	expect_both("E", "b1");
+	expect_both("E/C", "c1");
+	assert_int_equal(here_number("E/C", "c1").value, number.value);
+	world_expect_agreed();
+}
+
+static void
+renamed_right_after_it_was_made_it_is_no_new_one(void **state)
+{
+	here_create("New");
+	here_add("New", "n1");
+	world_pass();
+	there_rename("New", "Newer");
+	world_settle();
+	expect_held(0, 0);
+	expect_both("New", NULL);
+	expect_both("Newer", "n1");
+	assert_int_equal(world_sent("n1"), 1);
+	world_expect_agreed();
+}
+
+/* One is gone and one is new with equal counters, and holds something else. */
+static void
+another_one_in_its_place_is_no_rename(void **state)
+{
+	a_small_account();
+	uint32_t uidvalidity = there_mailbox("X")->uidvalidity;
+
+	there_remove("X");
+	there_create("Other");
+	there_mailbox("Other")->uidvalidity = uidvalidity;
+	world_advance_s(60);
+	there_add("Other", "o1");
+	there_add("Other", "o2");
+	world_settle();
+	expect_held(1, 2);
+	expect_both("Other", "o1 o2");
+	expect_here("X", "x1 x2+seen");
+	world_answer_all(false);
+	world_settle();
+	expect_both("X", "x1 x2+seen");
+	expect_both("Other", "o1 o2");
+	world_expect_agreed();
+}
+
+static void
+what_moved_out_of_a_mailbox_that_became_a_mere_name_is_sent(void **state)
+{
+	a_small_account();
+	there_create("X/Child");
+	world_settle();
+	here_move("X", "x1", "Y");
+	here_move("X", "x2", "INBOX");
+	there_remove("X");
+	world_settle();
+	expect_both("Y", "x1");
+	expect_both("INBOX", "m1 x2+seen");
+	expect_both("X/Child", "");
+	world_expect_agreed();
+}
+
+static void
+removed_before_the_server_took_it_it_leaves_no_failure(void **state)
+{
+	a_small_account();
+	here_create("Refused");
+	world_trouble("create", MODEL_REFUSED, 0);
+	world_pass();
+	assert_true(world.remote->fired);
+	here_remove("Refused");
+	world_settle();
+	expect_both("Refused", NULL);
+	world_expect_agreed();
+}
+
+/* What moved there into a mailbox that is new, out of one that is gone, in a pass that does not believe that yet. */
+static void
+moved_into_a_new_mailbox_before_the_old_one_went_it_keeps_its_number(void **state)
+{
+	a_small_account();
+	struct number number = here_number("X", "x1");
+
+	there_create("New");
+	there_move("X", "x1", "New");
+	there_move("X", "x2", "Y");
+	there_remove("X");
+	world_settle();
+	expect_held(0, 0);
+	expect_both("X", NULL);
+	expect_both("New", "x1");
+	expect_both("Y", "x2+seen");
+	assert_int_equal(here_number("New", "x1").value, number.value);
+	world_expect_agreed();
+}
+
 int
 main(void)
 {
@@ -585,11 +718,11 @@ main(void)
 		STORY(a_mailbox_the_server_refuses_is_told_and_tried_again, ON_ALL),
 		STORY(names_that_are_odd_come_through_unchanged, ON_ALL),
 		STORY(renamed_here_it_is_renamed_there, ON_ALL),
-		STORY(renamed_there_it_is_renamed_here, ON_MAILBOX_IDS),
+		STORY(renamed_there_it_is_renamed_here, ON_ALL),
 		STORY(a_rename_takes_all_below_along, ON_ALL),
 		STORY(renamed_here_while_mail_comes_there_it_has_the_mail, ON_ALL),
-		STORY(renamed_there_while_mail_is_written_here_it_has_the_mail, ON_MAILBOX_IDS),
-		STORY(renamed_on_both_sides_the_servers_name_wins, ON_MAILBOX_IDS),
+		STORY(renamed_there_while_mail_is_written_here_it_has_the_mail, ON_ALL),
+		STORY(renamed_on_both_sides_the_servers_name_wins, ON_ALL),
 		STORY(the_inbox_renamed_there_gives_its_mail_away_without_a_hold, ON_ALL),
 		STORY(removed_here_an_empty_mailbox_is_removed_there, ON_ALL),
 		STORY(removed_there_an_empty_mailbox_is_removed_here, ON_ALL),
@@ -612,6 +745,13 @@ main(void)
 		STORY(rm_r_of_a_mailbox_moves_its_mail_to_the_trash_and_then_goes, ON_UIDPLUS),
 		STORY(the_inbox_emptied_by_moves_passes_without_a_hold, ON_ALL),
 		STORY(the_inbox_emptied_by_moves_there_passes_without_a_hold, ON_GUIDS),
+		STORY(without_an_id_a_rename_keeps_every_message_and_number, ON_ALL),
+		STORY(a_rename_there_takes_all_below_along, ON_ALL),
+		STORY(renamed_right_after_it_was_made_it_is_no_new_one, ON_UIDPLUS),
+		STORY(another_one_in_its_place_is_no_rename, ON_ALL),
+		STORY(what_moved_out_of_a_mailbox_that_became_a_mere_name_is_sent, ON_ALL),
+		STORY(removed_before_the_server_took_it_it_leaves_no_failure, ON_ALL),
+		STORY(moved_into_a_new_mailbox_before_the_old_one_went_it_keeps_its_number, ON_GUIDS),
 	};
 
 	return stories_tell("stories of mailboxes", stories, ARRAY_LENGTH(stories));

@@ -551,12 +551,87 @@ carried_out_the_plan_makes_both_trees_equal(void **state)
 	}
 }
 
+/* --- renames that no id tells --- */
+
+struct renamed_row {
+	const char *name;
+	uint32_t uidvalidity, uidnext;
+	unsigned id;
+	bool directory;
+};
+
+struct renamed_case {
+	const char *what;
+	struct renamed_row bases[3], remotes[3];
+	size_t expected[3]; /* the remote of each base, 9: none */
+};
+
+static const struct renamed_case renamed_cases[] = {
+	{"gone and new with equal counters", {{"X", 7, 5}}, {{"Z", 7, 5}}, {0}},
+	{"still there", {{"X", 7, 5}}, {{"X", 7, 5}, {"Z", 7, 5}}, {9}},
+	{"another UIDVALIDITY", {{"X", 7, 5}}, {{"Z", 8, 5}}, {9}},
+	{"another UIDNEXT", {{"X", 7, 5}}, {{"Z", 7, 6}}, {9}},
+	{"counters not told", {{"X", 7, 5}}, {{"Z", 0, 0}}, {0}},
+	{"never scanned", {{"X", 0, 1}}, {{"Z", 0, 0}}, {9}},
+	{"two that are new", {{"X", 7, 5}}, {{"Y", 7, 5}, {"Z", 7, 5}}, {9}},
+	{"two that are gone", {{"X", 7, 5}, {"Y", 7, 5}}, {{"Z", 7, 5}}, {9, 9}},
+	{"two of each, told apart", {{"X", 7, 5}, {"Y", 8, 5}}, {{"V", 8, 5}, {"W", 7, 5}}, {1, 0}},
+	{"a name that is only a directory now", {{"X", 7, 5}}, {{"X", 0, 0, 0, true}, {"Z", 7, 5}}, {1}},
+	{"into a mere directory", {{"X", 7, 5}}, {{"Z", 7, 5, 0, true}}, {9}},
+	{"ids that differ", {{"X", 7, 5, 1}}, {{"Z", 7, 5, 2}}, {9}},
+	{"the base knows no id yet", {{"X", 7, 5}}, {{"Z", 7, 5, 2}}, {0}},
+	{"told by the id", {{"X", 7, 5, 1}}, {{"Z", 7, 5, 1}}, {9}},
+	{"the inbox is never renamed", {{"INBOX", 7, 5}}, {{"Z", 7, 5}}, {9}},
+};
+
+static void
+a_rename_is_supposed_only_where_one_fits_one(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(renamed_cases); i++) {
+		const struct renamed_case *row = &renamed_cases[i];
+		struct tree_base bases[3] = {{{0}}};
+		struct tree_remote remotes[3] = {{{0}}};
+		size_t base_count = 0, remote_count = 0, found[3];
+
+		for (; base_count < 3 && row->bases[base_count].name != NULL; base_count++) {
+			const struct renamed_row *base = &row->bases[base_count];
+
+			bases[base_count] = (struct tree_base){.name = slice_of(base->name),
+				.raw_name = slice_of(base->name),
+				.uidvalidity = base->uidvalidity,
+				.uidnext = base->uidnext,
+				.id = guid_of(base->id),
+				.directory = base->directory};
+		}
+		for (; remote_count < 3 && row->remotes[remote_count].name != NULL; remote_count++) {
+			const struct renamed_row *remote = &row->remotes[remote_count];
+
+			remotes[remote_count] = (struct tree_remote){.name = slice_of(remote->name),
+				.raw_name = slice_of(remote->name),
+				.uidvalidity = remote->uidvalidity,
+				.uidnext = remote->uidnext,
+				.id = guid_of(remote->id),
+				.directory = remote->directory};
+		}
+		tree_find_renamed(remotes, remote_count, bases, base_count, found);
+		for (size_t b = 0; b < base_count; b++) {
+			size_t expected = row->expected[b] == 9 ? TREE_NONE : row->expected[b];
+
+			if (found[b] != expected) {
+				fail_msg("%s: %s", row->what, row->bases[b].name);
+			}
+		}
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_case_has_its_plan),
 		cmocka_unit_test(carried_out_the_plan_makes_both_trees_equal),
+		cmocka_unit_test(a_rename_is_supposed_only_where_one_fits_one),
 	};
 
 	return cmocka_run_group_tests_name("tree", tests, NULL, NULL);
