@@ -7,6 +7,7 @@
 #include "engine/base/log.h"
 #include "engine/hydrator.h"
 #include "engine/remote/imap/imap_remote.h"
+#include "engine/remote/maildir/maildir_remote.h"
 #include "engine/store/base.h"
 #include "engine/worker.h"
 
@@ -55,8 +56,7 @@ make_remote(struct account *account, const struct config_account *config, struct
 		settings.transport = IMAP_TUNNEL;
 		break;
 	case CONFIG_MAILDIR:
-		return error_set(err, ERROR_CONFIG,
-			"this version cannot sync with `%s`: only IMAP servers are supported", config->server);
+		return maildir_remote_create(account->io, store_dir(account->store), config->path, out, err);
 	}
 	return imap_remote_create(account->io, store_dir(account->store), &settings, out, err);
 }

@@ -82,11 +82,10 @@ can(const struct remote_capabilities *capabilities, size_t which)
 	return *(const bool *)((const char *)capabilities + abilities[which].member);
 }
 
+/* What a server says of itself that is spoken to over a connection. */
 static void
-tell_server_text(const struct remote_capabilities *capabilities, const struct finding *finding, struct buf *out)
+tell_abilities(const struct remote_capabilities *capabilities, struct buf *out)
 {
-	buf_printf(
-		out, "  server: %s\n", capabilities->server[0] != '\0' ? capabilities->server : capabilities->greeting);
 	buf_printf(out, "  connection: %s, login by %s\n",
 		capabilities->tls[0] != '\0' ? capabilities->tls : "clear text",
 		capabilities->mechanism[0] != '\0' ? capabilities->mechanism : "the connection itself");
@@ -104,7 +103,19 @@ tell_server_text(const struct remote_capabilities *capabilities, const struct fi
 		}
 	}
 	buf_truncate(out, out->length - 1);
-	buf_printf(out, "\n  %" PRIu64 " mailboxes\n  rm ", finding->mailboxes);
+	buf_append_octet(out, '\n');
+}
+
+static void
+tell_server_text(
+	const struct remote_capabilities *capabilities, bool local, const struct finding *finding, struct buf *out)
+{
+	buf_printf(out, "  %s: %s\n", local ? "mail" : "server",
+		capabilities->server[0] != '\0' ? capabilities->server : capabilities->greeting);
+	if (!local) {
+		tell_abilities(capabilities, out);
+	}
+	buf_printf(out, "  %" PRIu64 " mailboxes\n  rm ", finding->mailboxes);
 	append_rm(finding, out);
 	buf_append_octet(out, '\n');
 }
@@ -141,7 +152,9 @@ tell_server(struct account *account, struct json *json, bool as_json, struct buf
 	if (ok && as_json) {
 		tell_server_json(json, session->ops->capabilities(session), &finding);
 	} else if (ok) {
-		tell_server_text(session->ops->capabilities(session), &finding, out);
+		bool local = account_config(account)->server_kind == CONFIG_MAILDIR;
+
+		tell_server_text(session->ops->capabilities(session), local, &finding, out);
 	}
 	account_session_close(account, &session);
 	buf_finish(&finding.trash);
@@ -199,7 +212,8 @@ admin_check(struct account *account, bool offline, bool as_json, struct buf *out
 		json_key_text(&json, "user", config->user);
 		json_key_text(&json, "store", config->store);
 	} else {
-		buf_printf(out, "%s: %s as %s\n", config->name, config->server, config->user);
+		buf_printf(out, "%s: %s%s%s\n", config->name, config->server, config->user[0] != '\0' ? " as " : "",
+			config->user);
 	}
 	/* What is known is told even where the rest fails. */
 	ok = account_check(account, err) && tell_store(account, &json, as_json, out, err) &&

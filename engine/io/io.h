@@ -100,8 +100,14 @@ bool io_run_line(struct io *io, const char *command, size_t max, int64_t timeout
 /* --- watching one file for writes by other processes (S9 wake), or one directory for names that come and go --- */
 struct io_watch;
 bool io_watch_open(struct io_dir *dir, const char *name, struct io_watch **out, struct error *err) MUST_CHECK;
+/* Watches one more file or directory with the same descriptor; one that it watches already stays as it is. */
+bool io_watch_add(struct io_watch *watch, struct io_dir *dir, const char *name, struct error *err) MUST_CHECK;
 void io_watch_close(struct io_watch **watch);
 int io_watch_fd(const struct io_watch *watch); /* readable when something was written */
 void io_watch_drain(struct io_watch *watch);
+/* Waits for news, for `other_fd` (-1: none) to become readable, or until the time is over (-1: for ever); `watch` may be NULL. */
+enum io_watch_wake { IO_WATCH_NEWS, IO_WATCH_OTHER, IO_WATCH_TIMEOUT };
+bool io_watch_wait(struct io *io, const struct io_watch *watch, int other_fd, int64_t timeout_ms, struct cancel *cancel,
+	enum io_watch_wake *out, struct error *err) MUST_CHECK; /* ERROR_CANCELLED */
 
 #endif

@@ -63,6 +63,8 @@ struct io_ops {
 
 	/* watching */
 	int (*watch)(struct io *io, int file_fd, uint32_t mask); /* a new inotify descriptor for what file_fd names */
+	int (*watch_more)(
+		struct io *io, int watch_fd, int file_fd, uint32_t mask); /* the same descriptor for one more */
 
 	/* commands: stdin_fd -1 is /dev/null; stderr is ours */
 	int (*spawn)(struct io *io, const char *command, int stdin_fd, int stdout_fd, struct io_process *out);

@@ -415,18 +415,25 @@ posix_is_remote(struct io *io, int fd, const char **out_name)
 }
 
 static int
-posix_watch(struct io *io, int file_fd, uint32_t mask)
+posix_watch_more(struct io *io, int watch_fd, int file_fd, uint32_t mask)
 {
 	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
+	return inotify_add_watch(watch_fd, path, mask) < 0 ? -errno : 0;
+}
+
+static int
+posix_watch(struct io *io, int file_fd, uint32_t mask)
+{
 	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
 	if (fd < 0) {
 		return -errno;
 	}
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
-	if (inotify_add_watch(fd, path, mask) < 0) {
-		int code = -errno;
+	int code = posix_watch_more(io, fd, file_fd, mask);
 
+	if (code != 0) {
 		(void)close(fd);
 		return code;
 	}
@@ -632,6 +639,7 @@ static const struct io_ops posix_ops = {
 	.is_remote = posix_is_remote,
 	.lock = posix_lock,
 	.watch = posix_watch,
+	.watch_more = posix_watch_more,
 	.spawn = posix_spawn_shell,
 	.reap = posix_reap,
 	.kill = posix_kill,

@@ -153,6 +153,15 @@ add_account(const struct options *options, const char *address, const char *serv
 		"init: no free name can be made of '%s': write a section by hand, see mailfs-config(5)", address);
 }
 
+#define MAILDIR_SCHEME "maildir:"
+
+/* A tree on this machine: there is nobody to log in to. */
+static bool
+is_maildir(const char *server)
+{
+	return strncmp(server, MAILDIR_SCHEME, strlen(MAILDIR_SCHEME)) == 0;
+}
+
 static void
 print_next(const struct options *options, const char *name, const char *path, const char *server)
 {
@@ -160,13 +169,16 @@ print_next(const struct options *options, const char *name, const char *path, co
 	printf("    server = %s%s\n", server,
 		options->server == NULL ? "    (a guess: change the line if yours has another name)" : "");
 	printf("\nNext:\n");
-	if (options->password_command == NULL) {
+	if (is_maildir(server)) {
+		printf("    mkdir -p %s    where the mail is not there yet\n", server + strlen(MAILDIR_SCHEME));
+	} else if (options->password_command == NULL) {
 		printf("    add to the section how to come by the password, one of\n");
 		printf("        password-command = pass show mail/%s\n", name);
 		printf("        password-file = ~/.config/mailfs/%s.password    (mode 0600)\n", name);
 		printf("        token-command = COMMAND    (where the server wants OAuth)\n");
 	}
-	printf("    mailfs check %s            try the login; changes nothing\n", name);
+	printf("    mailfs check %s            try %s; changes nothing\n", name,
+		is_maildir(server) ? "it" : "the login");
 	printf("    mkdir -p ~/Mail && mailfs mount %s ~/Mail\n", name);
 }
 

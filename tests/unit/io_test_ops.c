@@ -268,6 +268,13 @@ test_watch(struct io *io, int file_fd, uint32_t mask)
 }
 
 static int
+test_watch_more(struct io *io, int watch_fd, int file_fd, uint32_t mask)
+{
+	STEP(IO_EFFECT_WATCH);
+	return REAL(watch_more, watch_fd, file_fd, mask);
+}
+
+static int
 test_spawn(struct io *io, const char *command, int stdin_fd, int stdout_fd, struct io_process *out)
 {
 	STEP(IO_EFFECT_SPAWN);
@@ -394,6 +401,7 @@ static const struct io_ops test_ops = {
 	.is_remote = test_is_remote,
 	.lock = test_lock,
 	.watch = test_watch,
+	.watch_more = test_watch_more,
 	.spawn = test_spawn,
 	.reap = test_reap,
 	.kill = test_kill,
