@@ -206,7 +206,8 @@ struct remote_ops {
 		const uint64_t *sizes, const struct remote_body_sink *sink, struct error *err);
 
 	/* Effects. The call fails only when the session does; what became of each item is in it. */
-	/* `each` (may be NULL) hears the flags and modseqs the server reports in answer. */
+	/* `each` (may be NULL) hears of every message that is there still, with its flags or, where the server tells only that, its modseq. Of one it does
+	 * not hear of nothing was changed: it has left the mailbox. */
 	bool (*store)(struct remote_session *session, const struct remote_target *target, struct remote_store *groups,
 		size_t count,
 		bool (*each)(void *context, uint32_t uid, const struct flags *flags_or_null, uint64_t modseq,

@@ -76,6 +76,18 @@ push_report_of(const struct push_stores *stores, uint32_t uid)
 	return low > 0 && stores->reports[low - 1].uid == uid ? &stores->reports[low - 1] : NULL;
 }
 
+/* What both sides agree on after a STORE: of the flags that were changed what the server says, if it says; of the others what they agreed on before, for what
+ * others changed meanwhile is not here yet. */
+static struct flags
+push_agreed(const struct flags *base, const struct plan_store *store, const struct push_report *report)
+{
+	SCOPED(flags_finish) struct flags changed = flags_union(&store->add, &store->remove);
+	SCOPED(flags_finish) struct flags kept = flags_minus(base, &changed);
+	SCOPED(flags_finish) struct flags told = flags_intersection(&report->flags, &changed);
+
+	return flags_union(&kept, report->has_flags ? &told : &store->add);
+}
+
 static bool
 push_settle_store(
 	struct run *run, struct store_txn *txn, struct push_stores *stores, size_t group, size_t i, struct error *err)
@@ -97,14 +109,17 @@ push_settle_store(
 	case REMOTE_DONE:
 		break;
 	}
-	SCOPED(flags_finish) struct flags more = flags_union(&item->base.flags, &store->add);
-	SCOPED(flags_finish) struct flags expected = flags_minus(&more, &store->remove);
-
 	report = push_report_of(stores, store->uid);
+	if (report ==
+		NULL) { /* it has left the mailbox: the next scan tells where it went, and the change goes there */
+		stores->box->push_incomplete = true;
+		run->result->again = true;
+		return true;
+	}
+	SCOPED(flags_finish) struct flags agreed = push_agreed(&item->base.flags, store, report);
+
 	run->result->flags_there++;
-	return base_message_set_flags(txn, RUN_REMOTE, item->number,
-		       report != NULL && report->has_flags ? &report->flags : &expected,
-		       report != NULL ? report->modseq : 0, err) &&
+	return base_message_set_flags(txn, RUN_REMOTE, item->number, &agreed, report->modseq, err) &&
 	       run_clear_failure(txn, item->number, err);
 }
 

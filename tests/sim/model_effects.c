@@ -96,6 +96,8 @@ model_op_store(struct remote_session *base, const struct remote_target *target, 
 	void *context, struct error *err)
 {
 	struct model_session *session = model_session(base);
+	const struct model_options *options = &model_session_server(session)->options;
+	bool tells_flags = options->tells_flags || options->without_modseq;
 	struct model_mailbox *mailbox;
 	enum model_fault fault = MODEL_NO_FAULT;
 
@@ -118,8 +120,8 @@ model_op_store(struct remote_session *base, const struct remote_target *target, 
 		for (uint32_t uid = 0; fate.outcome == REMOTE_DONE && uidset_next(&groups[i].uids, &uid);) {
 			const struct model_message *message = model_message(mailbox, uid);
 
-			if (message != NULL && message->modseq != 0 && each != NULL &&
-				!each(context, uid, NULL, message->modseq, err)) {
+			if (message != NULL && each != NULL &&
+				!each(context, uid, tells_flags ? &message->flags : NULL, message->modseq, err)) {
 				return false;
 			}
 		}

@@ -19,8 +19,9 @@ struct model_options {
 	enum model_guids guids;
 	enum guid_kind mailbox_ids; /* GUID_NONE, GUID_MAILBOXID, or GUID_X_GUID, which SELECT does not tell */
 	bool without_uidplus, without_move, without_modseq, without_keywords, without_status;
-	bool folds;    /* APPEND and COPY of what a mailbox has give the UID of that */
-	bool rewrites; /* it keeps other octets than it was sent: one more line */
+	bool folds;       /* APPEND and COPY of what a mailbox has give the UID of that */
+	bool tells_flags; /* after a STORE, even a silent one */
+	bool rewrites;    /* it keeps other octets than it was sent: one more line */
 };
 
 struct model_message {

@@ -20,7 +20,7 @@ static const struct server_model {
 	struct model_options options;
 } server_models[SERVER_KINDS] = {
 	[DOVECOT] = {"Dovecot", {.guids = MODEL_GUIDS_INSTANCE, .mailbox_ids = GUID_X_GUID}},
-	[CYRUS] = {"Cyrus", {.guids = MODEL_GUIDS_CONTENT, .mailbox_ids = GUID_MAILBOXID}},
+	[CYRUS] = {"Cyrus", {.guids = MODEL_GUIDS_CONTENT, .mailbox_ids = GUID_MAILBOXID, .tells_flags = true}},
 	[PLAIN] = {"plain", {.guids = MODEL_GUIDS_NONE, .without_move = true}},
 	[BARE] = {"bare", {.guids = MODEL_GUIDS_NONE,
 				  .without_move = true,

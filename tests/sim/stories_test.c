@@ -274,6 +274,56 @@ a_flag_set_here_while_the_pass_runs_is_not_overwritten(void **state)
 	world_expect_agreed();
 }
 
+static void
+flag_it_there(void *context, const char *call)
+{
+	(void)context;
+	if (strcmp(call, "store") == 0) {
+		there_flag("INBOX", "m1", "+flagged+k1-answered");
+		world.remote->meanwhile = NULL;
+	}
+}
+
+static void
+a_flag_set_there_while_another_is_sent_comes_here(void **state)
+{
+	there_add("INBOX", "m1+answered");
+	world_settle();
+	here_flag("INBOX", "m1", "+seen");
+	world.remote->meanwhile = flag_it_there;
+	world_settle();
+	assert_null(world.remote->meanwhile);
+	world_settle();
+	expect_both("INBOX", "m1+seen+flagged+k1");
+	world_expect_agreed();
+}
+
+static void
+move_it_there(void *context, const char *call)
+{
+	(void)context;
+	if (strcmp(call, "store") == 0) {
+		there_move("INBOX", "m1", "Work");
+		world.remote->meanwhile = NULL;
+	}
+}
+
+static void
+a_flag_follows_what_is_moved_there_while_it_is_sent(void **state)
+{
+	there_create("Work");
+	three_messages();
+	here_flag("INBOX", "m1", "+seen+k1");
+	here_flag("INBOX", "m2", "+seen");
+	world.remote->meanwhile = move_it_there;
+	world_settle();
+	assert_null(world.remote->meanwhile);
+	world_settle();
+	expect_both("INBOX", "m2+seen m3");
+	expect_both("Work", "m1+seen+k1");
+	world_expect_agreed();
+}
+
 /* --- what goes --- */
 
 static void
@@ -756,6 +806,10 @@ main(void)
 		STORY(keywords_that_the_server_refuses_stay_here, ON_ALL),
 		STORY(deleted_is_only_a_flag, ON_ALL),
 		STORY(a_flag_set_here_while_the_pass_runs_is_not_overwritten, ON_ALL),
+		STORY(a_flag_set_there_while_another_is_sent_comes_here, ON_ALL),
+		STORY(a_flag_follows_what_is_moved_there_while_it_is_sent, ON_GUIDS),
+		STORY(a_flag_set_there_while_another_is_sent_comes_here, ON_ALL),
+		STORY(a_flag_follows_what_is_moved_there_while_it_is_sent, ON_GUIDS),
 		STORY(what_is_expunged_on_either_side_is_gone_from_both, ON_ALL),
 		STORY(an_expunge_beats_a_flag, ON_ALL),
 		STORY(expunged_on_both_sides_is_gone_without_an_error, ON_ALL),

@@ -231,7 +231,7 @@ count_stored(void *context, uint32_t uid, const struct flags *flags, uint64_t mo
 	unsigned *count = context;
 
 	(void)err;
-	assert_true(uid == 2 || uid == 3);
+	assert_true(uid == 2 || uid == 3 || uid == 5);
 	assert_true(uid == 2 ? flags == NULL && modseq == 22 : flags_has_keyword(flags, SLICE_LITERAL("Junk")));
 	(*count)++;
 	return true;
@@ -243,11 +243,14 @@ flags_go_out_in_groups_and_each_has_its_outcome(void **state)
 	struct stage stage = set_stage(IMAP_FAKE_IN SELECT_A
 		"C: m4 UID STORE 1:2 +FLAGS.SILENT (\\Seen Junk)\n"
 		"C: m5 UID STORE 1:2 -FLAGS.SILENT (\\Deleted)\n"
-		"C: m6 UID STORE 5 +FLAGS.SILENT (\\Flagged)\n"
+		"C: m6 UID STORE 5,9 +FLAGS.SILENT (\\Flagged)\n"
 		"S: * 2 FETCH (UID 2 MODSEQ (22))\n"
 		"S: * 3 FETCH (FLAGS (Junk) UID 3)\n"
 		"S: * 3 FETCH (FLAGS (Junk))\n"
-		"S: m4 OK x\nS: m5 NO [NOPERM] not yours\nS: m6 OK [APPENDUID 7 99] not asked for\n");
+		"S: m4 OK x\nS: m5 NO [NOPERM] not yours\nS: m6 OK [APPENDUID 7 99] not asked for\n"
+		/* nothing was said of 1, 5 and 9 */
+		"C: m7 UID FETCH 1,5,9 (UID FLAGS MODSEQ)\n"
+		"S: * 4 FETCH (UID 5 FLAGS (Junk \\Flagged) MODSEQ (21))\nS: m7 OK x\n");
 	struct remote_store groups[3] = {{.add = {.bits = FLAG_SEEN}, .remove = {.bits = FLAG_DELETED}},
 		{.add = {.bits = FLAG_FLAGGED}}, {.outcome = REMOTE_UNKNOWN}};
 	struct error err;
@@ -255,6 +258,7 @@ flags_go_out_in_groups_and_each_has_its_outcome(void **state)
 
 	uidset_add(&groups[0].uids, 1, 2);
 	uidset_add(&groups[1].uids, 5, 5);
+	uidset_add(&groups[1].uids, 9, 9);
 	uidset_add(&groups[2].uids, 1, 1);
 	assert_true(flags_add_keyword(&groups[0].add, SLICE_LITERAL("Junk")));
 	assert_true(stage.session->ops->store(stage.session, &a, groups, 3, count_stored, &count, &err));
@@ -262,11 +266,43 @@ flags_go_out_in_groups_and_each_has_its_outcome(void **state)
 	assert_int_equal(groups[0].error.kind, ERROR_REFUSED);
 	assert_int_equal(groups[1].outcome, REMOTE_DONE);
 	assert_int_equal(groups[2].outcome, REMOTE_DONE); /* there was nothing to do */
-	assert_int_equal(count, 2);
+	assert_int_equal(count, 3);
 	for (size_t i = 0; i < 3; i++) {
 		uidset_finish(&groups[i].uids);
 	}
 	flags_finish(&groups[0].add);
+	clear_stage(&stage);
+}
+
+static bool
+count_all(void *context, uint32_t uid, const struct flags *flags, uint64_t modseq, struct error *err)
+{
+	(void)err;
+	assert_non_null(flags);
+	assert_int_equal(modseq, 0);
+	*(uint32_t *)context += uid;
+	return true;
+}
+
+/* Where there are no mod-sequences a silent STORE would tell nothing. */
+static void
+without_modseqs_the_server_tells_the_flags(void **state)
+{
+	struct stage stage =
+		set_stage(IMAP_FAKE_LOGIN("IMAP4rev1 UIDPLUS") "C: m2 SELECT \"a\"\n"
+							       "S: * 9 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: m2 OK x\n"
+							       "C: m3 UID STORE 1:2 +FLAGS (\\Seen)\n"
+							       "S: * 2 FETCH (UID 2 FLAGS (\\Seen))\nS: m3 OK x\n"
+							       "C: m4 UID FETCH 1 (UID FLAGS)\nS: m4 OK x\n");
+	struct remote_store group = {.add = {.bits = FLAG_SEEN}};
+	struct error err;
+	uint32_t sum = 0;
+
+	uidset_add(&group.uids, 1, 2);
+	assert_true(stage.session->ops->store(stage.session, &a, &group, 1, count_all, &sum, &err));
+	assert_int_equal(group.outcome, REMOTE_DONE);
+	assert_int_equal(sum, 2);
+	uidset_finish(&group.uids);
 	clear_stage(&stage);
 }
 
@@ -524,6 +560,7 @@ main(void)
 		cmocka_unit_test(a_literal_that_is_refused_early_is_not_sent),
 		cmocka_unit_test(what_no_server_takes_is_not_tried),
 		cmocka_unit_test(flags_go_out_in_groups_and_each_has_its_outcome),
+		cmocka_unit_test(without_modseqs_the_server_tells_the_flags),
 		cmocka_unit_test(nothing_is_done_to_a_mailbox_that_was_replaced),
 		cmocka_unit_test(a_mailbox_for_reading_is_not_written),
 		cmocka_unit_test(a_move_is_what_the_server_names),

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/base/log.h"
+#include "engine/remote/imap/imap_items.h"
 #include "engine/remote/imap/imap_refusal.h"
 #include "engine/remote/imap/imap_selection.h"
 
@@ -77,6 +78,7 @@ select_for_change(struct imap_session *session, const struct remote_target *targ
 struct store {
 	struct imap_session *session;
 	struct imap_effect *effects; /* one to a group */
+	struct uidset told;          /* that the server has said something of */
 	bool (*each)(
 		void *context, uint32_t uid, const struct flags *flags_or_null, uint64_t modseq, struct error *err);
 	void *context;
@@ -92,6 +94,7 @@ hear_store(void *context, const struct imap_response *response, struct error *er
 	if (response->kind != IMAP_RESPONSE_FETCH || fetched->uid == 0 || store->each == NULL) {
 		return true;
 	}
+	uidset_add(&store->told, fetched->uid, fetched->uid);
 	if (fetched->has_flags) {
 		imap_words_flags(fetched->flags, &flags);
 	}
@@ -142,14 +145,47 @@ static bool
 send_groups(struct store *store, const struct remote_store *groups, size_t count, struct error *err)
 {
 	const struct imap_listener listener = {.context = store, .untagged = hear_store};
+	/* With mod-sequences a silent one tells at least those (RFC 7162, 3.1.3). */
+	bool silent = store->session->selection.is.highestmodseq > 0 || store->each == NULL;
 
 	for (size_t i = 0; i < count; i++) {
-		if (!send_store(store, i, &groups[i].uids, " +FLAGS.SILENT", &groups[i].add, &listener, err) ||
-			!send_store(store, i, &groups[i].uids, " -FLAGS.SILENT", &groups[i].remove, &listener, err)) {
+		if (!send_store(store, i, &groups[i].uids, silent ? " +FLAGS.SILENT" : " +FLAGS", &groups[i].add,
+			    &listener, err) ||
+			!send_store(store, i, &groups[i].uids, silent ? " -FLAGS.SILENT" : " -FLAGS", &groups[i].remove,
+				&listener, err)) {
 			return false;
 		}
 	}
 	return imap_session_settle(store->session, 0, err);
+}
+
+/* Asks for those that nothing was said of: they had the flags already, or are gone, which a server answers with OK as well. */
+static bool
+ask_untold(struct store *store, const struct remote_store *groups, size_t count, struct error *err)
+{
+	struct imap_session *session = store->session;
+	SCOPED(uidset_finish) struct uidset untold = UIDSET_INIT, part = UIDSET_INIT;
+	SCOPED(imap_command_finish) struct imap_command command = {0};
+	const struct imap_listener listener = {.context = store, .untagged = hear_store};
+	const struct imap_asked asked = {.what = "FETCH", .listener = &listener};
+	unsigned items = IMAP_ITEMS_FLAGS | (session->selection.is.highestmodseq > 0 ? IMAP_ITEMS_MODSEQ : 0);
+
+	for (size_t i = 0; i < count && store->each != NULL; i++) {
+		for (uint32_t uid = 0; store->effects[i].fine > 0 && uidset_next(&groups[i].uids, &uid);) {
+			if (!uidset_contains(&store->told, uid)) {
+				uidset_add(&untold, uid, uid);
+			}
+		}
+	}
+	for (uint32_t uid = 0; imap_command_next_part(&untold, &uid, most_messages(session), SET_OCTETS, &part);) {
+		imap_items_begin(session, &command);
+		imap_command_set(&command, &part);
+		imap_items_print(session, items, &command);
+		if (!imap_session_send(session, &command, &asked, NULL, err)) {
+			return false;
+		}
+	}
+	return uidset_size(&untold) == 0 || imap_session_settle(session, 0, err);
 }
 
 bool
@@ -173,7 +209,7 @@ imap_effects_store(struct imap_session *session, const struct remote_target *tar
 	if (store.effects == NULL) {
 		abort();
 	}
-	over = send_groups(&store, groups, count, err);
+	over = send_groups(&store, groups, count, err) && ask_untold(&store, groups, count, err);
 	for (size_t i = 0; i < count; i++) {
 		groups[i].outcome = imap_effect_outcome(&store.effects[i], session, over);
 		if (groups[i].outcome == REMOTE_REFUSED) {
@@ -183,6 +219,7 @@ imap_effects_store(struct imap_session *session, const struct remote_target *tar
 		}
 	}
 	free(store.effects);
+	uidset_finish(&store.told);
 	return over;
 }
 
