@@ -600,9 +600,16 @@ def settle(ledger, heres, there, proxy, limit_s):
         for name in heres[0].files(mailbox):
             if name.startswith(".tok-"):
                 os.unlink(heres[0].path(mailbox, name))
+
+    def equal(here):
+        try:
+            return not difference(here, there)
+        except FileNotFoundError:  # it was just moved
+            return False
+
     for here in heres:
         try:
-            eventually("both sides are equal", lambda here=here: not difference(here, there), limit_s, 0.2)
+            eventually("both sides are equal", lambda here=here: equal(here), limit_s, 0.2)
         except AssertionError:
             ledger.wrong(f"after {limit_s} s of quiet they differ:\n{difference(here, there)}\n{here.run('status', status=None)}")
             break
