@@ -135,13 +135,6 @@ view_mailbox_opened(struct account *account, struct mailbox_id id)
 
 /* --- messages --- */
 
-/* A message's ctime: no time of its own is kept, so it follows from what a reader may see change. */
-static int64_t
-ctime_ns_of(const struct listing *row)
-{
-	return row->mtime_s * INT64_C(1000000000) + (row->here ? 1000000 : 0) + row->flags;
-}
-
 static struct view_message
 message_of(const struct listing *row)
 {
@@ -154,7 +147,7 @@ message_of(const struct listing *row)
 		.here = row->here,
 		.size_bytes = row->size_bytes,
 		.mtime_s = row->mtime_s,
-		.ctime_ns = ctime_ns_of(row),
+		.ctime_ns = row->changed_ns,
 		.flags = row->flags,
 	};
 }

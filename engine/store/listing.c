@@ -5,7 +5,9 @@
 #include "engine/mime/listing_name.h"
 #include "engine/store/message_internal.h"
 
-#define COLUMNS       "l.number, l.mailbox, l.uid, l.name, l.base_name, l.given, l.here, l.size, l.mtime, l.flags"
+#define COLUMNS                                                                                        \
+	"l.number, l.mailbox, l.uid, l.name, l.base_name, l.given, l.here, l.size, l.mtime, l.flags, " \
+	"l.changed_ns"
 #define FILE_NAME_MAX 255
 #define REPEATS_MAX   8
 
@@ -24,6 +26,8 @@ listing_finish(struct listing *listing)
 static struct listing
 view_row(const struct db_statement *row)
 {
+	int64_t changed_ns = db_i64(row, 10);
+
 	return (struct listing){
 		.number = {db_u64(row, 0)},
 		.mailbox = {db_u32(row, 1)},
@@ -35,6 +39,7 @@ view_row(const struct db_statement *row)
 		.size_bytes = db_u64(row, 7),
 		.mtime_s = db_i64(row, 8),
 		.flags = db_u32(row, 9),
+		.changed_ns = changed_ns != 0 ? changed_ns : db_i64(row, 8) * 1000000000,
 	};
 }
 
@@ -280,8 +285,8 @@ listing_insert(struct store_txn *txn, const struct listing *listing, struct erro
 	SCOPED(db_end) struct db_statement *insert = NULL;
 
 	if (!store_prepare_write(txn,
-		    "INSERT INTO listing (mailbox, uid, number, name, given, base_name, size, here, mtime, flags) "
-		    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    "INSERT INTO listing (mailbox, uid, number, name, given, base_name, size, here, mtime, flags, "
+		    "changed_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		    &insert, err)) {
 		return false;
 	}
@@ -298,6 +303,7 @@ listing_insert(struct store_txn *txn, const struct listing *listing, struct erro
 	db_bind_bool(insert, 8, listing->here);
 	db_bind_i64(insert, 9, listing->mtime_s);
 	db_bind_u64(insert, 10, listing->flags);
+	db_bind_i64(insert, 11, store_next_changed_ns(txn, listing->changed_ns));
 	return db_run(insert, err);
 }
 

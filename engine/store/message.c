@@ -308,17 +308,17 @@ write_flags(struct store_txn *txn, const struct message_place *place, const stru
 	if (!db_run(update, err)) {
 		return false;
 	}
-	if (!bits_changed) {
-		return true;
-	}
-	if (!store_prepare_write(txn, "UPDATE listing SET flags = ? WHERE mailbox = ? AND uid = ?", &listing, err)) {
+	if (!store_prepare_write(txn,
+		    "UPDATE listing SET " LISTING_CHANGED ", flags = ?2 WHERE mailbox = ?3 AND uid = ?4", &listing,
+		    err)) {
 		return false;
 	}
-	db_bind_u64(listing, 1, flags->bits);
-	db_bind_u64(listing, 2, place->mailbox.value);
-	db_bind_u64(listing, 3, place->uid);
+	db_bind_i64(listing, 1, store_next_changed_ns(txn, 0));
+	db_bind_u64(listing, 2, flags->bits);
+	db_bind_u64(listing, 3, place->mailbox.value);
+	db_bind_u64(listing, 4, place->uid);
 	/* In the Maildir view the name has changed. */
-	return db_run(listing, err) && store_touch(txn, place->mailbox, err);
+	return db_run(listing, err) && (!bits_changed || store_touch(txn, place->mailbox, err));
 }
 
 static bool

@@ -103,8 +103,9 @@ struct listing {
 	bool given, here;
 	uint64_t size_bytes;
 	int64_t mtime_s;
-	uint32_t flags; /* bits */
-	char *owned;    /* what a load allocated */
+	int64_t changed_ns; /* of the last change that stat tells of; never goes back */
+	uint32_t flags;     /* bits */
+	char *owned;        /* what a load allocated */
 };
 void listing_finish(struct listing *listing);
 /* In the order of UIDs, those above `after_uid`, until the callback gives false. */

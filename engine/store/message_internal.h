@@ -36,6 +36,9 @@ bool message_set_modseq(struct store_txn *txn, struct number number, struct mods
 	MUST_CHECK;
 
 /* --- listing.c --- */
+/* To be set with every change of a row that stat tells of; the next one's ?1 is store_next_changed_ns(txn, 0). */
+#define LISTING_CHANGED "changed_ns = CASE WHEN ?1 > changed_ns THEN ?1 ELSE changed_ns + 1000000000 END"
+/* A new row is one that changed now, and later than `changed_ns` says, which a move brings along. */
 bool listing_insert(struct store_txn *txn, const struct listing *listing, struct error *err) MUST_CHECK;
 bool listing_remove(struct store_txn *txn, struct mailbox_id mailbox, uint32_t uid, struct error *err) MUST_CHECK;
 /* ERROR_EXISTS when a message other than `but` or a local name has it in this mailbox; ERROR_INVALID when it can be no file name. */

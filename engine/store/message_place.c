@@ -176,14 +176,16 @@ write_name(struct store_txn *txn, const struct listing *listing, struct slice na
 {
 	SCOPED(db_end) struct db_statement *update = NULL;
 
-	if (!store_prepare_write(
-		    txn, "UPDATE listing SET name = ?, given = 1 WHERE mailbox = ? AND uid = ?", &update, err)) {
+	if (!store_prepare_write(txn,
+		    "UPDATE listing SET " LISTING_CHANGED ", name = ?2, given = 1 WHERE mailbox = ?3 AND uid = ?4",
+		    &update, err)) {
 		return false;
 	}
 	store_note_given(txn, name);
-	db_bind_text(update, 1, name);
-	db_bind_u64(update, 2, listing->mailbox.value);
-	db_bind_u64(update, 3, listing->uid);
+	db_bind_i64(update, 1, store_next_changed_ns(txn, 0));
+	db_bind_text(update, 2, name);
+	db_bind_u64(update, 3, listing->mailbox.value);
+	db_bind_u64(update, 4, listing->uid);
 	return db_run(update, err);
 }
 
@@ -227,12 +229,15 @@ message_set_base_name(struct store_txn *txn, struct number number, struct slice 
 	struct message_place place = {.number = number, .mailbox = old.mailbox, .uid = old.uid};
 	struct modseq modseq = store_next_modseq(txn);
 
-	if (!store_prepare_write(txn, "UPDATE listing SET base_name = ? WHERE mailbox = ? AND uid = ?", &update, err)) {
+	if (!store_prepare_write(txn,
+		    "UPDATE listing SET " LISTING_CHANGED ", base_name = ?2 WHERE mailbox = ?3 AND uid = ?4", &update,
+		    err)) {
 		return false;
 	}
-	db_bind_text_or_null(update, 1, base_name);
-	db_bind_u64(update, 2, old.mailbox.value);
-	db_bind_u64(update, 3, old.uid);
+	db_bind_i64(update, 1, store_next_changed_ns(txn, 0));
+	db_bind_text_or_null(update, 2, base_name);
+	db_bind_u64(update, 3, old.mailbox.value);
+	db_bind_u64(update, 4, old.uid);
 	return db_run(update, err) &&
 	       message_trace(txn, &place, modseq, slice_of(NULL), old.base_name, old.flags, err) &&
 	       message_set_modseq(txn, number, modseq, err) && store_touch(txn, old.mailbox, err);

@@ -87,14 +87,16 @@ write_size(struct store_txn *txn, const struct message_place *place, uint64_t si
 {
 	SCOPED(db_end) struct db_statement *update = NULL;
 
-	if (!store_prepare_write(
-		    txn, "UPDATE listing SET size = ?, here = ? WHERE mailbox = ? AND uid = ?", &update, err)) {
+	if (!store_prepare_write(txn,
+		    "UPDATE listing SET " LISTING_CHANGED ", size = ?2, here = ?3 WHERE mailbox = ?4 AND uid = ?5",
+		    &update, err)) {
 		return false;
 	}
-	db_bind_u64(update, 1, size_bytes);
-	db_bind_bool(update, 2, here);
-	db_bind_u64(update, 3, place->mailbox.value);
-	db_bind_u64(update, 4, place->uid);
+	db_bind_i64(update, 1, store_next_changed_ns(txn, 0));
+	db_bind_u64(update, 2, size_bytes);
+	db_bind_bool(update, 3, here);
+	db_bind_u64(update, 4, place->mailbox.value);
+	db_bind_u64(update, 5, place->uid);
 	if (!db_run(update, err)) {
 		return false;
 	}
@@ -153,13 +155,16 @@ set_listing_mtime(
 {
 	SCOPED(db_end) struct db_statement *update = NULL;
 
-	if (!store_prepare_write(txn, "UPDATE listing SET mtime = ?1 WHERE mailbox = ?2 AND uid = ?3 AND mtime <> ?1",
+	if (!store_prepare_write(txn,
+		    "UPDATE listing SET " LISTING_CHANGED
+		    ", mtime = ?2 WHERE mailbox = ?3 AND uid = ?4 AND mtime <> ?2",
 		    &update, err)) {
 		return false;
 	}
-	db_bind_i64(update, 1, mtime_s);
-	db_bind_u64(update, 2, place->mailbox.value);
-	db_bind_u64(update, 3, place->uid);
+	db_bind_i64(update, 1, store_next_changed_ns(txn, 0));
+	db_bind_i64(update, 2, mtime_s);
+	db_bind_u64(update, 3, place->mailbox.value);
+	db_bind_u64(update, 4, place->uid);
 	if (!db_run(update, err)) {
 		return false;
 	}

@@ -82,6 +82,7 @@ CREATE TABLE listing (
   letters TEXT,                         -- keyword letters of the Maildir view
   PRIMARY KEY (mailbox, uid)
 ) WITHOUT ROWID;
+-- step 2: changed_ns INTEGER NOT NULL DEFAULT 0  (when this row last changed, never back: ctime; 0: not since the step)
 CREATE INDEX listing_by_given ON listing (mailbox, name) WHERE given = 1;
 CREATE INDEX listing_by_base_name ON listing (mailbox, base_name) WHERE base_name IS NOT NULL;
 

@@ -22,6 +22,8 @@
 
 static const struct migrate_step steps[] = {
 	{.number = 1, .sql = STORE_SCHEMA_SQL},
+	/* when a message's name, flags, times or size last changed: its ctime, which never goes back; 0: not since this step */
+	{.number = 2, .sql = "ALTER TABLE listing ADD COLUMN changed_ns INTEGER NOT NULL DEFAULT 0;"},
 };
 
 /* --- opening --- */
@@ -263,6 +265,9 @@ open_in(struct store *store, const char *path, const struct store_identity *iden
 		return error_set(err, ERROR_CONFIG,
 			"%s holds another store than %s.id says: mount the right disk, or remove %s.id", path, path,
 			path);
+	}
+	if (alone) {
+		store_marks_sweep_known(store->io, path);
 	}
 	if (alone && !store_sweep_leftovers(store, err)) {
 		return false;

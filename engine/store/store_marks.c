@@ -273,6 +273,50 @@ open_parent(struct io *io, const char *path, struct io_dir **out, struct buf *ou
 	free(parent);
 }
 
+struct sweep {
+	struct slice prefix; /* "NAME.id." */
+	struct buf found;    /* names, each ended by a NUL */
+};
+
+/* Takes the names that io_replace_file gives: NAME.id., 16 digits, .new. */
+static bool
+note_begun(void *context, const char *name)
+{
+	struct sweep *sweep = context;
+	struct slice text = slice_of(name), rest = {0};
+
+	if (slice_has_prefix(text, sweep->prefix)) {
+		rest = slice_skip(text, sweep->prefix.length);
+	}
+	if (rest.length == 20 && strspn(rest.data, "0123456789abcdef") == 16 &&
+		slice_has_suffix(rest, SLICE_LITERAL(".new"))) {
+		buf_append(&sweep->found, slice_make(name, text.length + 1));
+	}
+	return true;
+}
+
+void
+store_marks_sweep_known(struct io *io, const char *path)
+{
+	SCOPED(io_dir_close) struct io_dir *parent = NULL;
+	SCOPED(buf_finish) struct buf name = BUF_INIT;
+	struct sweep sweep = {.found = BUF_INIT};
+	struct error err = ERROR_INIT;
+
+	open_parent(io, path, &parent, &name);
+	buf_append_octet(&name, '.');
+	sweep.prefix = buf_slice(&name);
+	if (parent != NULL && !io_list(parent, "", note_begun, &sweep, &err)) {
+		log_debug("store", "event=not-swept reason=%s", err.text); /* a directory that may not be read */
+	}
+	for (size_t at = 0; at < sweep.found.length; at += strlen(sweep.found.data + at) + 1) {
+		bool gone = io_unlink(parent, sweep.found.data + at, &err);
+
+		log_info("store", "event=leftover-removed file=%s done=%d", sweep.found.data + at, gone);
+	}
+	buf_finish(&sweep.found);
+}
+
 bool
 store_marks_known_id(struct io *io, const char *path, uint8_t out[STORE_ID_BYTES], bool *out_known, struct error *err)
 {

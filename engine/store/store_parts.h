@@ -144,6 +144,8 @@ bool store_marks_check(struct store_txn *txn, bool *out_rolled_back, struct erro
 /* In two steps around a durable commit: gives the database its next epoch, then the marks. */
 bool store_marks_renew_begin(struct store_txn *txn, uint64_t *out_epoch, struct error *err) MUST_CHECK;
 bool store_marks_renew_end(struct store *store, uint64_t epoch, struct error *err) MUST_CHECK;
+/* Removes what a process that was ended left beside the file with the store's id, while nobody else can be writing it. */
+void store_marks_sweep_known(struct io *io, const char *path);
 /* The id in the file beside the store: *out_known false where there is none, or where it can't be kept. */
 bool store_marks_known_id(
 	struct io *io, const char *path, uint8_t out[STORE_ID_BYTES], bool *out_known, struct error *err) MUST_CHECK;

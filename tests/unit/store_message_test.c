@@ -418,6 +418,49 @@ an_expunged_message_is_a_tombstone_that_can_live_again(void **state)
 	fixture_audit();
 }
 
+/* Asserts that the time of the last change has moved, forward, and keeps it. */
+static void
+assert_later(struct number number, int64_t *last_ns)
+{
+	SCOPED(listing_finish) struct listing listing = {0};
+
+	assert_ok(listing_load(fixture.txn, number, &listing, &fixture.err));
+	assert_true(listing.changed_ns > *last_ns);
+	*last_ns = listing.changed_ns;
+}
+
+static void
+the_time_of_the_last_change_moves_with_each_and_never_back(void **state)
+{
+	static const struct flags none = {0}, seen = {.bits = FLAG_SEEN}, work = {.keywords = (char *)"work"};
+	const struct flags *const one_after_another[] = {&seen, &none, &work, &none};
+	int64_t last_ns = 0;
+
+	fixture_write();
+	struct mailbox_id inbox = fixture_mailbox("INBOX"), other = fixture_mailbox("Other");
+	struct number number = fixture_message(inbox, "x", NULL);
+
+	assert_later(number, &last_ns);
+	for (size_t i = 0; i < ARRAY_LENGTH(one_after_another); i++) {
+		bool changed;
+
+		assert_ok(message_set_flags(
+			fixture.txn, number, one_after_another[i], (struct modseq){0}, &changed, &fixture.err));
+		assert_later(number, &last_ns);
+	}
+	assert_ok(message_rename(fixture.txn, number, SLICE_LITERAL("new.eml"), &fixture.err));
+	assert_later(number, &last_ns);
+	assert_ok(message_set_base_name(fixture.txn, number, SLICE_LITERAL("1.mutt"), &fixture.err));
+	assert_later(number, &last_ns);
+	assert_ok(message_move(fixture.txn, number, other, SLICE_LITERAL("other.eml"), &fixture.err));
+	assert_later(number, &last_ns);
+	assert_ok(message_set_mtime(fixture.txn, number, 6, &fixture.err)); /* long ago */
+	assert_later(number, &last_ns);
+	assert_ok(message_set_body(fixture.txn, number, 0, 99, NULL, NULL, &fixture.err));
+	assert_later(number, &last_ns);
+	fixture_commit();
+}
+
 static void
 what_is_set_takes_a_modseq_only_when_it_changes(void **state)
 {
@@ -758,6 +801,7 @@ main(void)
 		test(a_rename_gives_a_name_and_ends_the_old_one),
 		test(a_base_name_ends_when_the_message_leaves_its_mailbox),
 		test(flags_change_only_as_seen),
+		test(the_time_of_the_last_change_moves_with_each_and_never_back),
 		test(flags_of_a_tombstone_are_refused),
 		test(a_move_keeps_number_name_flags_and_dates_and_takes_a_new_uid),
 		test(a_move_keeps_a_given_name_if_it_is_free),

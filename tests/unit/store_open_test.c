@@ -113,6 +113,28 @@ the_store_of_a_newer_program_is_refused(void **state)
 }
 
 static void
+a_listing_of_the_first_schema_has_changed_when_its_mtime_says(void **state)
+{
+	SCOPED(listing_finish) struct listing old = {0};
+	SCOPED(listing_finish) struct listing new = {0};
+
+	fixture_write();
+	struct number number = fixture_message(fixture_mailbox("INBOX"), "x", NULL);
+
+	fixture_commit();
+	store_close(&fixture.store);
+	run_sql("ALTER TABLE listing DROP COLUMN changed_ns; PRAGMA user_version=1");
+	assert_ok(fixture_open(NULL));
+	fixture_write();
+	assert_ok(listing_load(fixture.txn, number, &old, &fixture.err));
+	assert_true(old.changed_ns == old.mtime_s * 1000000000);
+	assert_ok(message_rename(fixture.txn, number, SLICE_LITERAL("new.eml"), &fixture.err));
+	assert_ok(listing_load(fixture.txn, number, &new, &fixture.err));
+	assert_true(new.changed_ns > old.changed_ns);
+	fixture_commit();
+}
+
+static void
 a_database_that_is_none_is_damaged(void **state)
 {
 	store_close(&fixture.store);
@@ -307,9 +329,13 @@ spools_that_nothing_refers_to_go_when_nobody_has_the_store_open(void **state)
 	assert_ok(pending_put(fixture.txn, &pending, &fixture.err));
 	assert_ok(local_create(fixture.txn, &local, &id, &fixture.err));
 	fixture_commit();
-	fixture_shell("cd %s/spool && touch %s %s l1 l999 other ../marks.0011.new", fixture.path, mine, kept);
+	fixture_shell("cd %s/spool && touch %s %s l1 l999 other ../marks.0011.new && cd ../.. && touch "
+		      "store.id.0123456789abcdef.new store.id.0123.new store.idea.0123456789abcdef.new",
+		fixture.path, mine, kept);
 	fixture_reopen();
-	const char *const there[] = {kept, "l1", "other"}, *const gone[] = {mine, "l999", "../marks.0011.new"};
+	const char *const there[] = {
+		kept, "l1", "other", "../../store.id.0123.new", "../../store.idea.0123456789abcdef.new"};
+	const char *const gone[] = {mine, "l999", "../marks.0011.new", "../../store.id.0123456789abcdef.new"};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(there); i++) {
 		(void)snprintf(name, sizeof(name), "%s/spool/%s", fixture.path, there[i]);
@@ -347,6 +373,7 @@ main(void)
 		test(a_store_begins_anew_when_the_note_of_the_old_one_is_removed),
 		test(another_store_in_its_place_is_refused),
 		test(the_store_of_a_newer_program_is_refused),
+		test(a_listing_of_the_first_schema_has_changed_when_its_mtime_says),
 		test(a_database_that_is_none_is_damaged),
 		test(a_foreign_or_remote_directory_is_refused),
 		test(an_old_copy_is_told_and_goes_on_above),
