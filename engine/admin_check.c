@@ -86,8 +86,9 @@ can(const struct remote_capabilities *capabilities, size_t which)
 static void
 tell_abilities(const struct remote_capabilities *capabilities, struct buf *out)
 {
-	buf_printf(out, "  connection: %s, login by %s\n",
+	buf_printf(out, "  connection: %s%s, login by %s\n",
 		capabilities->tls[0] != '\0' ? capabilities->tls : "clear text",
+		capabilities->compressed ? ", compressed" : "",
 		capabilities->mechanism[0] != '\0' ? capabilities->mechanism : "the connection itself");
 	buf_append_text(out, "  it has:");
 	for (size_t i = 0; i < ARRAY_LENGTH(abilities); i++) {
@@ -129,6 +130,7 @@ tell_server_json(struct json *json, const struct remote_capabilities *capabiliti
 	json_key_text(json, "software", capabilities->server);
 	json_key_text(json, "tls", capabilities->tls[0] != '\0' ? capabilities->tls : NULL);
 	json_key_text(json, "mechanism", capabilities->mechanism);
+	json_key_bool(json, "compressed", capabilities->compressed);
 	json_key(json, "can");
 	json_object(json);
 	for (size_t i = 0; i < ARRAY_LENGTH(abilities); i++) {

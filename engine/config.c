@@ -151,7 +151,7 @@ static const struct key keys[] = {
 /* A command's name is not an account's (design 3). */
 static const char command_names[] = "check;confirm;daemon;demo;export;flag;held;help;import;init;log;mount;repair;"
 				    "revert;search;serve;status;sync;undelete;"
-				    "unmount;verify;wait";
+				    "umount;unmount;verify;version;wait";
 
 static const struct key *
 find_key(const char *name)

@@ -168,7 +168,7 @@ struct remote_copy { /* one message of a MOVE or COPY */
 
 struct remote_capabilities {
 	bool qresync, condstore, uidplus, move, multiappend, literal_plus, literal_minus, binary, esearch, list_status,
-		special_use, notify, idle, compress, message_guid, mailbox_id, id;
+		special_use, notify, idle, compress, compressed, message_guid, mailbox_id, id;
 	uint32_t append_limit;                                    /* 0: none told */
 	char greeting[200], server[200], mechanism[40], tls[100]; /* for `check`, safe to print */
 };

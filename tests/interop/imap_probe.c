@@ -107,7 +107,7 @@ run_check(struct remote_session *session)
 	       "special-use %d notify %d idle %d compress %d message-guid %d mailbox-id %d\n",
 		can->qresync, can->condstore, can->uidplus, can->move, can->multiappend, can->literal_plus,
 		can->literal_minus, can->binary, can->esearch, can->list_status, can->special_use, can->notify,
-		can->idle, can->compress, can->message_guid, can->mailbox_id);
+		can->idle, can->compressed, can->message_guid, can->mailbox_id);
 	return 0;
 }
 

@@ -346,8 +346,16 @@ names_of_commands_and_odd_names_are_no_accounts(void **state)
 {
 	struct error err;
 
-	assert_null(load("[account sync]\nserver=maildir:/a\n", &err));
-	assert_non_null(strstr(err.text, "it is a command's"));
+	static const char *const commands[] = {
+		"sync", "mount", "umount", "unmount", "help", "version", "check", "demo"};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
+		char text[80];
+
+		(void)snprintf(text, sizeof(text), "[account %s]\nserver=maildir:/a\n", commands[i]);
+		assert_null(load(text, &err));
+		assert_non_null(strstr(err.text, "it is a command's"));
+	}
 	assert_null(load("[account a/b]\nserver=maildir:/a\n", &err));
 	assert_non_null(strstr(err.text, "can be no account's name"));
 	assert_null(load("[account .hidden]\nserver=maildir:/a\n", &err));

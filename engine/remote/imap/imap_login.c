@@ -512,7 +512,8 @@ describe(struct imap_session *session)
 	session->told.special_use = imap_can(can, IMAP_CAN_SPECIAL_USE);
 	session->told.notify = imap_can(can, IMAP_CAN_NOTIFY);
 	session->told.idle = imap_can(can, IMAP_CAN_IDLE);
-	session->told.compress = session->compressed;
+	session->told.compressed = session->compressed;
+	session->told.compress = session->compressed || imap_can(can, IMAP_CAN_COMPRESS);
 	session->told.id = imap_can(can, IMAP_CAN_ID);
 	session->told.append_limit = can->append_limit;
 	mutex_lock(&session->remote->lock);
