@@ -278,6 +278,7 @@ gather_boxes(struct run *run, struct error *err)
 		if (box->vanished && !run->sync->doubted) {
 			/* Long-lived connections have been seen with a listing of the past (VIOLATIONS.md). */
 			box->vanished = false;
+			box->doubtful = true;
 			box->failed = run->result->reconnect = run->result->again = true;
 		}
 		if (box->vanished && box->live && gather_named(run, box->name) && !pull_gone_all(run, box, err)) {

@@ -207,6 +207,7 @@ pull_defer(struct run *run, struct run_arrival *arrival)
 			abort();
 		}
 	}
+	run->deferred_bytes += arrival->body != NULL ? body_prepared_get(arrival->body)->size_bytes : 0;
 	run->deferred[run->deferred_count++] = *arrival;
 	*arrival = (struct run_arrival){0}; /* moved */
 	return true;
@@ -295,7 +296,11 @@ pull_arrival(struct run *run, struct store_txn *txn, struct run_arrival *arrival
 			return false;
 		}
 	}
-	if ((mate.elsewhere || box->has_unpaired || run->intent_count > 0) && pull_defer(run, arrival)) {
+	bool may_be_alike = !run->fresh && arrival->guid.kind == GUID_NONE && run->deferred_count < RUN_ALIKE_MAX &&
+			    run->deferred_bytes < RUN_ALIKE_BYTES;
+
+	if ((mate.elsewhere || box->has_unpaired || run->intent_count > 0 || may_be_alike) &&
+		pull_defer(run, arrival)) {
 		return true;
 	}
 	if (run->direction == SYNC_PUSH || !box->live) {

@@ -1,6 +1,7 @@
 /* What the files of the pull share. Not for other files.
  *
- * pull.c writes what a scan brings while it goes on; pull_match.c pairs what had to wait and places the rest; pull_gone.c removes.
+ * pull.c writes what a scan brings while it goes on; pull_match.c pairs what had to wait; pull_move.c finds moves and places the rest;
+ * pull_gone.c removes.
  */
 #ifndef SYNC_PULL_H
 #define SYNC_PULL_H
@@ -29,7 +30,21 @@ bool pull_create(struct run *run, struct store_txn *txn, struct run_arrival *arr
 bool pull_revive(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number,
 	struct error *err) MUST_CHECK;
 
+/* --- pull_move.c --- */
+/* What is gone in one mailbox and new in another with the same GUID moved. */
+bool pull_moves(struct run *run, struct error *err) MUST_CHECK;
+/* The same by octets, where one of them has no GUID. */
+bool pull_moves_alike(struct run *run, struct error *err) MUST_CHECK;
+/* What is left of what had to wait is new, or comes back. */
+bool pull_place_all(struct run *run, struct error *err) MUST_CHECK;
+
+/* --- pull_wait.c --- */
+/* Marks what is left for a pass that looks at more mailboxes. */
+bool pull_wait(struct run *run, struct error *err) MUST_CHECK;
+
 /* --- pull_match.c --- */
+/* It was found: what was on its way to somewhere is not looked for any more. */
+bool pull_settle_intents_of(struct run *run, struct store_txn *txn, struct number number, struct error *err) MUST_CHECK;
 /* Pairs what had to wait with messages here; what finds no partner moved, or is new. */
 bool pull_match(struct run *run, struct error *err) MUST_CHECK;
 

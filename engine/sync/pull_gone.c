@@ -336,7 +336,8 @@ pull_write_end(struct run *run, struct store_txn *txn, void *context, struct err
 			return false;
 		}
 		/* Into a mailbox that was removed here nothing comes, until it lives again: then it must not seem to have been seen. */
-		if (box->scanned && (box->live || !box->passed_over) && !pull_record(run, txn, box, err)) {
+		if (box->scanned && !box->waits && (box->live || !box->passed_over) &&
+			!pull_record(run, txn, box, err)) {
 			return false;
 		}
 	}

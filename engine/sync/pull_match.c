@@ -217,7 +217,7 @@ pull_settle_intent(struct run *run, struct store_txn *txn, uint64_t id, struct e
 }
 
 /* It was found: what was on its way to somewhere is not looked for any more. */
-static bool
+bool
 pull_settle_intents_of(struct run *run, struct store_txn *txn, struct number number, struct error *err)
 {
 	for (size_t i = 0; i < run->intent_count; i++) {
@@ -413,6 +413,19 @@ struct pull_matching {
 	bool all; /* also those that nothing was done for yet */
 };
 
+/* It is not sent either until it is known whether what came is it. */
+static void
+pull_let_wait(struct run *run, struct number number)
+{
+	uint64_t *more = realloc(run->waiting, (run->waiting_count + 1) * sizeof(*more));
+
+	if (more == NULL) {
+		abort();
+	}
+	run->waiting = more;
+	more[run->waiting_count++] = number.value;
+}
+
 static bool
 pull_match_box(struct run *run, struct store_txn *txn, void *context, struct error *err)
 {
@@ -431,10 +444,14 @@ pull_match_box(struct run *run, struct store_txn *txn, void *context, struct err
 
 		match_pairs(ours.items, ours.count, theirs.items, theirs.count, partner);
 		for (size_t i = 0; ok && i < ours.count; i++) {
-			if (partner[i] != MATCH_NONE) {
-				ok = pull_pair(
-					run, txn, theirs.arrivals[partner[i]], ours.numbers[i], ours.intents[i], err);
+			if (partner[i] == MATCH_NONE) {
+				continue;
 			}
+			if (theirs.arrivals[partner[i]]->waits) {
+				pull_let_wait(run, ours.numbers[i]);
+				continue;
+			}
+			ok = pull_pair(run, txn, theirs.arrivals[partner[i]], ours.numbers[i], ours.intents[i], err);
 		}
 	}
 	pull_ours_finish(&ours);
@@ -483,7 +500,7 @@ pull_gather_left(struct run *run, struct pull_theirs *out)
 	for (size_t i = 0; i < run->deferred_count; i++) {
 		const struct run_box *box = &run->boxes[run->deferred[i].box];
 
-		if (!run->deferred[i].done && box->live && !box->dead) {
+		if (!run->deferred[i].done && !run->deferred[i].waits && box->live && !box->dead) {
 			pull_add_theirs(out, &run->deferred[i]);
 		}
 	}
@@ -658,161 +675,7 @@ pull_fetch_suspects(struct run *run, struct run_box *box, struct error *err)
 	return ok;
 }
 
-/* --- moves the remote made --- */
-
-static int
-pull_compare_gone(const void *left, const void *right)
-{
-	const struct run_gone *a = *(const struct run_gone *const *)left, *b = *(const struct run_gone *const *)right;
-	size_t size_a = offsetof(struct guid, value) + a->guid.length,
-	       size_b = offsetof(struct guid, value) + b->guid.length;
-	int order = memcmp(&a->guid, &b->guid, size_a < size_b ? size_a : size_b);
-
-	if (order != 0) {
-		return order;
-	}
-	return a->number.value < b->number.value ? -1 : a->number.value > b->number.value;
-}
-
-static struct run_gone *
-pull_find_gone(struct run_gone **sorted, size_t count, const struct guid *guid)
-{
-	size_t low = 0, high = count, size = offsetof(struct guid, value) + guid->length;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		size_t other = offsetof(struct guid, value) + sorted[middle]->guid.length;
-
-		if (memcmp(&sorted[middle]->guid, guid, other < size ? other : size) < 0) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	for (; low < count && guid_equal(&sorted[low]->guid, guid); low++) {
-		if (!sorted[low]->settled) {
-			return sorted[low];
-		}
-	}
-	return NULL;
-}
-
-/* Gone in one mailbox and new in another: it moves here and keeps its number. The remote's target wins, and a move beats an expunge. */
-static bool
-pull_move(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct run_gone *gone, struct error *err)
-{
-	struct run_box *box = &run->boxes[arrival->box];
-	struct base_message base, old;
-	struct message message;
-
-	if (!message_load(txn, gone->number, &message, err)) {
-		return false;
-	}
-	if (!base_message_load(txn, RUN_REMOTE, gone->number, &old, err)) {
-		message_finish(&message);
-		return false;
-	}
-	bool ok = true;
-
-	if (message.expunged_s != 0) {
-		ok = message_revive(txn, gone->number, box->id, err);
-	} else if (message.mailbox.value != box->id.value) {
-		ok = message_move(txn, gone->number, box->id, (struct slice){0}, err);
-	}
-	base = pull_base_of(run, arrival, gone->number);
-	base.served = old.served;
-	base.digest = old.digest;
-	base.flags = old.flags; /* the ancestor of the merge that follows */
-	ok = ok && base_message_put(txn, RUN_REMOTE, &base, err) &&
-	     pull_merge_flags(run, txn, box, &base, &arrival->flags, arrival->modseq, err);
-	message_finish(&message);
-	base_message_finish(&old);
-	run->result->moved_here++;
-	arrival->done = gone->settled = true;
-	return ok && pull_settle_intents_of(run, txn, gone->number, err);
-}
-
-static bool
-pull_place_one(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct error *err)
-{
-	struct pull_mate mate;
-
-	if (!pull_find_mate(txn, &arrival->guid, &mate, err)) {
-		return false;
-	}
-	return mate.tombstone.value != 0 ? pull_revive(run, txn, arrival, mate.tombstone, err)
-					 : pull_create(run, txn, arrival, mate.body, err);
-}
-
-struct pull_placing {
-	struct run_gone **sorted; /* NULL: no more moves */
-	size_t next;              /* of run->deferred */
-};
-
-static bool
-pull_move_or_place(struct run *run, struct store_txn *txn, const struct pull_placing *place,
-	struct run_arrival *arrival, struct error *err)
-{
-	if (run->direction == SYNC_PUSH || !run->boxes[arrival->box].live) {
-		run->boxes[arrival->box].passed_over = true;
-		return true; /* into a mailbox that was removed here it comes when that lives again (R8) */
-	}
-	if (place->sorted == NULL) {
-		return pull_place_one(run, txn, arrival, err);
-	}
-	struct run_gone *gone =
-		arrival->guid.kind != GUID_NONE ? pull_find_gone(place->sorted, run->gone_count, &arrival->guid) : NULL;
-
-	return gone == NULL || pull_move(run, txn, arrival, gone, err);
-}
-
-/* One short transaction's worth: others write between them (S8). */
-static bool
-pull_place_some(struct run *run, struct store_txn *txn, void *context, struct error *err)
-{
-	struct pull_placing *place = context;
-	size_t placed = 0;
-
-	for (; place->next < run->deferred_count && placed < RUN_BATCH_MESSAGES; place->next++) {
-		struct run_arrival *arrival = &run->deferred[place->next];
-		struct run_box *box = &run->boxes[arrival->box];
-
-		if (arrival->done) {
-			continue;
-		}
-		if (!run_look_at_box(run, txn, box, err) ||
-			(!box->dead && !pull_move_or_place(run, txn, place, arrival, err))) {
-			return false;
-		}
-		placed++;
-	}
-	return true;
-}
-
-static bool
-pull_place_all(struct run *run, struct run_gone **sorted, struct error *err)
-{
-	struct pull_placing place = {.sorted = sorted};
-
-	while (place.next < run->deferred_count) {
-		if (!run_write(run, pull_place_some, &place, STORE_LAZY, err)) {
-			return false;
-		}
-	}
-	return true;
-}
-
-static bool
-pull_moves(struct run *run, struct error *err)
-{
-	struct run_gone **sorted = arena_alloc(&run->arena, (run->gone_count + 1) * sizeof(struct run_gone *));
-
-	for (size_t i = 0; i < run->gone_count; i++) {
-		sorted[i] = &run->gone[i];
-	}
-	qsort(sorted, run->gone_count, sizeof(struct run_gone *), pull_compare_gone);
-	return run->gone_count == 0 || pull_place_all(run, sorted, err);
-}
+/* --- all of it --- */
 
 static bool
 pull_match_boxes(struct run *run, bool all, struct error *err)
@@ -847,7 +710,7 @@ pull_lose(struct run *run, struct error *err)
 			}
 		}
 	}
-	return !any || pull_moves(run, err);
+	return !any || (pull_moves(run, err) && pull_moves_alike(run, err));
 }
 
 bool
@@ -855,7 +718,8 @@ pull_match(struct run *run, struct error *err)
 {
 	/* What is surely ours first, then what is surely a move; then what is alike. */
 	if (run->deferred_count > 0 &&
-		(!pull_match_boxes(run, false, err) || !pull_moves(run, err) || !pull_match_boxes(run, true, err))) {
+		(!pull_match_boxes(run, false, err) || !pull_moves(run, err) || !pull_moves_alike(run, err) ||
+			!pull_wait(run, err) || !pull_match_boxes(run, true, err))) {
 		return false;
 	}
 	if (!pull_lose(run, err)) {
@@ -865,5 +729,5 @@ pull_match(struct run *run, struct error *err)
 		!run_write(run, pull_match_elsewhere, NULL, STORE_LAZY, err)) {
 		return false;
 	}
-	return pull_place_all(run, NULL, err);
+	return pull_place_all(run, err);
 }

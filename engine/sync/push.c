@@ -112,6 +112,12 @@ push_has_intent(const struct push *push, struct number number, bool *out, struct
 			return true;
 		}
 	}
+	for (size_t i = 0; i < run->waiting_count; i++) {
+		if (run->waiting[i] == number.value) {
+			*out = true;
+			return true;
+		}
+	}
 	*out = false;
 	return run->pass->dry_run || intent_exists(push->txn, RUN_REMOTE, number, out, err);
 }

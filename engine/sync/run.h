@@ -20,6 +20,9 @@
 #define RUN_BATCH_BYTES    (8u << 20)
 #define RUN_DEFERRED_MAX   20000 /* arrivals kept until all mailboxes are scanned, because they may be moves */
 
+#define RUN_ALIKE_MAX   1000 /* arrivals without GUIDs that wait so, and are compared by octets with what is gone */
+#define RUN_ALIKE_BYTES (64u << 20)
+
 struct sync {
 	struct io *io;
 	struct store *store;
@@ -51,6 +54,7 @@ struct run_arrival {
 	bool has_header;
 	struct body_prepared *body; /* or NULL */
 	bool done;                  /* settled otherwise */
+	bool waits;                 /* for a pass that sees more */
 };
 
 /* Flags of a message of the base. */
@@ -98,6 +102,8 @@ struct run_box {
 	bool held_here, held_there; /* a hold waits: nothing more is expunged on that side */
 	bool set_aside;             /* what is to be done to it there is not tried again yet */
 	bool scanned;               /* successfully in this pass */
+	bool waits;                 /* something in it is left for a pass that sees more */
+	bool doubtful;              /* not listed, and that is not believed yet */
 	bool passed_over;           /* something new in it was not taken */
 	bool dead;                  /* removed here while the pass runs: the next one sees to it */
 	bool failed;
@@ -135,6 +141,9 @@ struct run {
 		*behind; /* ... or NULL. Meanwhile nothing of the run is touched but `batch` and what has come so far */
 	struct run_arrival *deferred;
 	size_t deferred_count, deferred_capacity;
+	uint64_t deferred_bytes;
+	uint64_t *waiting; /* numbers that are not sent, because what came may be them */
+	size_t waiting_count;
 	struct run_gone *gone;
 	size_t gone_count, gone_capacity;
 	uint64_t progress_done, progress_total;

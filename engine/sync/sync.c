@@ -332,6 +332,7 @@ sync_run_finish(struct run *run)
 	free(run->boxes);
 	free(run->intents);
 	free(run->deferred);
+	free(run->waiting);
 	free(run->gone);
 	arena_finish(&run->arena);
 }

@@ -102,4 +102,17 @@ stories_tell(const char *title, const struct story *stories, size_t count)
 	return failed;
 }
 
+/* INBOX and Archive on both sides, with m1, m2 and m3 in INBOX. */
+static inline void
+three_messages(void)
+{
+	there_create("Archive");
+	there_add("INBOX", "m1");
+	there_add("INBOX", "m2");
+	there_add("INBOX", "m3");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3");
+	world_expect_equal();
+}
+
 #endif

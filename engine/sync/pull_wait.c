@@ -1,0 +1,132 @@
+/* What came and may be half of a move whose other half this pass does not see (R11): where the message it may be is in a mailbox that was not looked at, it is left for
+ * a pass that looks at both. Were it taken for a copy, or paired with one made here, a message would be lost when the other half comes.
+ */
+#include "engine/sync/pull.h"
+
+struct pull_untold { /* a message of ours that the remote has not told of: its GUID is not known */
+	struct mailbox_id mailbox;
+	uint8_t identity[IDENTITY_BYTES];
+};
+
+struct pull_wait {
+	struct run *run;
+	struct store_txn *txn;
+	const struct run_arrival *arrival;
+	struct pull_untold *untold;
+	size_t untold_count, untold_capacity;
+	bool waits;
+};
+
+static bool
+pull_is_unseen(const struct run *run, const struct run_box *box)
+{
+	return box != NULL && !box->scanned && !box->vanished && (run->pass->local_only || box->busy || box->doubtful);
+}
+
+static bool
+pull_note_unseen(void *context, const struct base_message *base)
+{
+	struct pull_wait *wait = context;
+	const struct run_box *box = run_box_of(wait->run, base->mailbox);
+
+	wait->waits = base->gone == BASE_HERE && pull_is_unseen(wait->run, box) &&
+		      run_box_index(wait->run, box) != wait->arrival->box;
+	return !wait->waits;
+}
+
+static bool
+pull_note_untold(void *context, const struct base_message *base, struct error *err)
+{
+	struct pull_wait *wait = context;
+	struct message message;
+
+	if (!message_load(wait->txn, base->number, &message, err)) {
+		return false;
+	}
+	if (wait->untold_count == wait->untold_capacity) {
+		size_t capacity = wait->untold_capacity * 2 + 16;
+		struct pull_untold *more = arena_alloc(&wait->run->arena, capacity * sizeof(*more));
+
+		if (wait->untold_count > 0) {
+			memcpy(more, wait->untold, wait->untold_count * sizeof(*more));
+		}
+		wait->untold = more;
+		wait->untold_capacity = capacity;
+	}
+	struct pull_untold *untold = &wait->untold[wait->untold_count++];
+
+	untold->mailbox = base->mailbox;
+	memcpy(untold->identity, message.identity, IDENTITY_BYTES);
+	message_finish(&message);
+	return true;
+}
+
+static bool
+pull_read_untold_elsewhere(struct pull_wait *wait, struct error *err)
+{
+	struct run *run = wait->run;
+
+	for (size_t i = 0; i < run->box_count; i++) {
+		const struct run_box *box = &run->boxes[i];
+		struct remote_uid from = {.uidvalidity = box->base.uidvalidity, .uid = box->base.uidnext};
+
+		if (from.uidvalidity != 0 && pull_is_unseen(run, box) &&
+			!base_message_each_untold(wait->txn, RUN_REMOTE, box->id, from, pull_note_untold, wait, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+pull_is_untold(const struct pull_wait *wait)
+{
+	const struct run_arrival *arrival = wait->arrival;
+
+	for (size_t i = 0; i < wait->untold_count; i++) {
+		if (wait->untold[i].mailbox.value != wait->run->boxes[arrival->box].id.value &&
+			memcmp(wait->untold[i].identity, arrival->identity.bytes, IDENTITY_BYTES) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+pull_read_waits(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct pull_wait wait = {.run = run, .txn = txn};
+
+	(void)context;
+	if (!pull_read_untold_elsewhere(&wait, err)) {
+		return false;
+	}
+	for (size_t i = 0; i < run->deferred_count; i++) {
+		struct run_arrival *arrival = &run->deferred[i];
+
+		if (arrival->done || run->boxes[arrival->box].repairs) {
+			continue;
+		}
+		wait.arrival = arrival;
+		wait.waits = pull_is_untold(&wait);
+		if (!wait.waits && arrival->guid.kind != GUID_NONE &&
+			!base_message_each_by_guid(txn, RUN_REMOTE, &arrival->guid, pull_note_unseen, &wait, err)) {
+			return false;
+		}
+		if (wait.waits) {
+			arrival->waits = run->boxes[arrival->box].waits = run->result->again = true;
+		}
+	}
+	return true;
+}
+
+bool
+pull_wait(struct run *run, struct error *err)
+{
+	bool unseen = false;
+
+	for (size_t i = 0; i < run->box_count; i++) {
+		unseen |= pull_is_unseen(run, &run->boxes[i]);
+	}
+	return !unseen || run->deferred_count == 0 || run_read(run, pull_read_waits, NULL, err);
+}
