@@ -245,12 +245,29 @@ edit_message_attribute(
 	return ok && edit_commit(account, &txn, STORE_LAZY, err);
 }
 
+/* Only what the names tell apart: what somebody else changed meanwhile stays. */
+static bool
+change_letters(struct store_txn *txn, struct number number, uint32_t was, uint32_t wanted, struct error *err)
+{
+	SCOPED(flags_finish) struct flags add = FLAGS_INIT;
+	SCOPED(flags_finish) struct flags remove = FLAGS_INIT;
+
+	return was == wanted ||
+	       (maildir_name_set_letters(&add, wanted & ~was) && maildir_name_set_letters(&remove, was & ~wanted) &&
+		       message_change_flags(txn, number, &add, &remove, err));
+}
+
 bool
-edit_message_set_base_name(struct account *account, struct number number, struct slice base_name, struct error *err)
+edit_message_rename_maildir(struct account *account, struct number number, const struct maildir_name *was,
+	struct mailbox_id to, const struct maildir_name *wanted, struct number replaces, struct error *err)
 {
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
+	bool alone = replaces.value == 0 || replaces.value == number.value;
 
-	return edit_begin_brief(account, &txn, err) && message_set_base_name(txn, number, base_name, err) &&
+	return (alone ? edit_begin_brief(account, &txn, err) : edit_begin(account, &txn, err)) &&
+	       move_in(txn, number, to, (struct slice){0}, replaces, err) &&
+	       change_letters(txn, number, was->letters, wanted->letters, err) &&
+	       message_set_maildir(txn, number, wanted->base, wanted->is_new, err) &&
 	       edit_commit(account, &txn, STORE_LAZY, err);
 }
 

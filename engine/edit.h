@@ -6,6 +6,7 @@
 #ifndef ENGINE_EDIT_H
 #define ENGINE_EDIT_H
 
+#include "engine/mail/maildir_name.h"
 #include "engine/view.h"
 
 /* --- writers: bytes on their way to be a message. One writer per open handle's inode; used by one thread at a time. --- */
@@ -30,8 +31,12 @@ bool edit_writer_rename(struct edit_writer *writer, struct mailbox_id mailbox, s
 	struct number replaces, struct error *err) MUST_CHECK;
 /* A time was set on it: it will be the internal date (and means APPEND, not COPY). */
 void edit_writer_set_mtime(struct edit_writer *writer, int64_t mtime_s);
-/* What the Maildir view's name says of it: the base name that a mail program chose, and flags (enum flag_bit) by its letters. */
-void edit_writer_set_maildir(struct edit_writer *writer, struct slice base_name, uint32_t flag_bits);
+/* It is made in the Maildir view, under that name: with these flags and no others. The name it was created with is then empty. */
+void edit_writer_set_maildir(struct edit_writer *writer, const struct maildir_name *name);
+/* Its bytes are a copy of the local file's they came from, which stays (delivery by link). */
+void edit_writer_keep_local(struct edit_writer *writer);
+/* INVALID where it cannot be a message. */
+bool edit_writer_check(struct edit_writer *writer, struct error *err) MUST_CHECK;
 /* FLUSH: what is there is durable when it returns; SPACE and system errors are told; INVALID when it cannot be a message (it is kept as a failed local file at release). `killed`: a signal
  * is ending the writing process: at release the bytes go to .mailfs/rejected/. */
 bool edit_writer_flush(struct edit_writer *writer, bool killed, struct error *err) MUST_CHECK;
@@ -51,9 +56,10 @@ bool edit_message_expunge(struct account *account, struct number number, struct 
 /* Writes user.mail.flags or user.mail.keywords (value as in flags.h); INVALID. */
 bool edit_message_attribute(struct account *account, struct number number, const char *name, struct slice value,
 	struct error *err) MUST_CHECK;
-/* The base name in the Maildir view; it ends when the message leaves its mailbox. ERROR_EXISTS. */
-bool edit_message_set_base_name(
-	struct account *account, struct number number, struct slice base_name, struct error *err) MUST_CHECK;
+/* A rename in the Maildir view: letters that differ between the two names are flags that change, and another mailbox is a move. The base name
+ * and whether it lies in new stay until it leaves its mailbox. ERROR_EXISTS. replaces: as for edit_message_move. */
+bool edit_message_rename_maildir(struct account *account, struct number number, const struct maildir_name *was,
+	struct mailbox_id to, const struct maildir_name *wanted, struct number replaces, struct error *err) MUST_CHECK;
 /* Within 50 ms of delivery it is the internal date, later mtime here only. */
 bool edit_message_set_mtime(struct account *account, struct number number, int64_t mtime_s, struct error *err)
 	MUST_CHECK;
@@ -69,7 +75,7 @@ bool edit_mailbox_remove(struct account *account, struct mailbox_id id, struct e
 /* --- local names (files, directories, symlinks that are no mail) --- */
 struct edit_local { /* as store/local.h tells it, for fs */
 	struct number id;
-	int parent_kind; /* 0 a mailbox, 1 a local directory, 2 scratch, 3 the account's root */
+	int parent_kind; /* 0 a mailbox, 1 a local directory, 2 scratch, 3 the account's root; Maildir view: 4 a mailbox (0: its root), 5 cur, 6 new, 7 tmp */
 	uint64_t parent;
 	char *name;
 	int kind; /* 0 file, 1 directory, 2 symlink */

@@ -6,7 +6,8 @@
 #include "engine/base/log.h"
 #include "engine/edit_internal.h"
 
-_Static_assert(LOCAL_IN_MAILBOX == 0 && LOCAL_IN_DIRECTORY == 1 && LOCAL_IN_SCRATCH == 2 && LOCAL_IN_ROOT == 3,
+_Static_assert(LOCAL_IN_MAILBOX == 0 && LOCAL_IN_DIRECTORY == 1 && LOCAL_IN_SCRATCH == 2 && LOCAL_IN_ROOT == 3 &&
+		       LOCAL_IN_MAILDIR == 4 && LOCAL_IN_CUR == 5 && LOCAL_IN_NEW == 6 && LOCAL_IN_TMP == 7,
 	"as edit.h says");
 _Static_assert(LOCAL_FILE == 0 && LOCAL_DIRECTORY == 1 && LOCAL_SYMLINK == 2, "as edit.h says");
 

@@ -28,9 +28,11 @@
 struct edit_writer {
 	struct account *account;
 	struct mailbox_id mailbox;
-	char *name;      /* empty: one is made */
-	char *base_name; /* of the Maildir view, or NULL */
-	uint32_t flag_bits;
+	char *name;         /* empty: one is made */
+	struct {            /* made in the Maildir view: the file name there, and what it says */
+		char *leaf; /* NULL: it was not */
+		struct maildir_name name;
+	} maildir;
 	struct number replaces;
 	struct number local; /* the local file whose bytes these are; it goes when they are a message */
 	struct spool *spool;
@@ -74,7 +76,7 @@ destroy_writer(struct edit_writer **writer)
 		io_unlock(old->account->writers, old->pending);
 	}
 	spool_close(&old->spool);
-	free(old->base_name);
+	free(old->maildir.leaf);
 	free(old->name);
 	free(old);
 	*writer = NULL;
@@ -215,8 +217,14 @@ edit_writer_from_local(struct account *account, struct number local_id, struct m
 bool
 edit_writer_recover(struct account *account, const struct pending *pending, struct edit_writer **out, struct error *err)
 {
-	struct edit_writer *writer = create_writer(account, pending->mailbox, slice_of(pending->name));
+	struct maildir_name name;
+	bool in_maildir = maildir_name_read_path(slice_of(pending->name), &name);
+	struct edit_writer *writer =
+		create_writer(account, pending->mailbox, in_maildir ? slice_of("") : slice_of(pending->name));
 
+	if (in_maildir) {
+		edit_writer_set_maildir(writer, &name);
+	}
 	writer->replaces = pending->replaces;
 	writer->mtime_s = pending->mtime_s;
 	writer->killed = pending->killed;
@@ -324,16 +332,28 @@ edit_writer_size(const struct edit_writer *writer)
 	return spool_size(writer->spool);
 }
 
+/* The name in the row: one of the Maildir view with its directory, so that the slash tells. */
+static char *
+pending_name(const struct edit_writer *writer, struct buf *path)
+{
+	if (writer->maildir.leaf == NULL) {
+		return writer->name;
+	}
+	maildir_name_print_path(&writer->maildir.name, path);
+	return path->data;
+}
+
 /* Writes the row anew, with the bytes; small ones are in it, large ones in the spool's file, which is durable before. */
 static bool
 put_pending(struct edit_writer *writer, enum store_durability durability, struct error *err)
 {
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
 	struct account *account = writer->account;
+	SCOPED(buf_finish) struct buf path = BUF_INIT;
 	struct pending row = {
 		.id = writer->pending,
 		.mailbox = writer->mailbox,
-		.name = writer->name,
+		.name = pending_name(writer, &path),
 		.replaces = writer->replaces,
 		.mtime_s = writer->mtime_s,
 		.killed = writer->killed,
@@ -421,11 +441,25 @@ edit_writer_set_mtime(struct edit_writer *writer, int64_t mtime_s)
 }
 
 void
-edit_writer_set_maildir(struct edit_writer *writer, struct slice base_name, uint32_t flag_bits)
+edit_writer_set_maildir(struct edit_writer *writer, const struct maildir_name *name)
 {
-	free(writer->base_name);
-	writer->base_name = base_name.length > 0 ? slice_dup(base_name) : NULL;
-	writer->flag_bits = flag_bits & FLAG_ALL;
+	SCOPED(buf_finish) struct buf leaf = BUF_INIT;
+	struct error err = ERROR_INIT;
+
+	maildir_name_print(name, &leaf);
+	free(writer->maildir.leaf);
+	writer->maildir.name = *name;
+	writer->maildir.leaf = buf_take(&leaf);
+	writer->maildir.name.base.data = writer->maildir.leaf; /* it begins with the base */
+	if (!update_pending(writer, &err)) {
+		log_warn("edit", "event=name-not-kept reason=%s", err.text); /* it matters after a crash alone */
+	}
+}
+
+void
+edit_writer_keep_local(struct edit_writer *writer)
+{
+	writer->local.value = 0;
 }
 
 /* --- what the bytes are --- */
@@ -454,6 +488,14 @@ check_message(struct slice bytes, struct error *err)
 	}
 	err->sys_errno = EINVAL;
 	return false;
+}
+
+bool
+edit_writer_check(struct edit_writer *writer, struct error *err)
+{
+	struct slice bytes;
+
+	return look(writer, &bytes, err) && check_message(bytes, err);
 }
 
 bool
@@ -525,22 +567,64 @@ create_message(struct release *release, struct slice name, struct number *out, s
 		.name = name,
 	};
 
-	const char *base_name = release->writer->base_name;
-
-	new.flags.bits |= release->writer->flag_bits;
+	if (release->writer->maildir.leaf != NULL && release->writer->replaces.value == 0) {
+		new.base_name = release->writer->maildir.name.base;
+		new.lies = release->writer->maildir.name.is_new ? MESSAGE_LIES_IN_NEW : MESSAGE_LIES_IN_CUR;
+	}
 	memcpy(new.identity, release->identity.bytes, sizeof(new.identity));
 	if (!message_create(release->txn, &new, out, err)) {
 		if (err->kind != ERROR_EXISTS) {
 			return false;
 		}
 		/* Another process took the name meanwhile: the message comes in under one of our making. */
-		new.name = (struct slice){0};
-		if (!message_create(release->txn, &new, out, err)) {
-			return false;
-		}
+		new.name = new.base_name = (struct slice){0};
+		error_clear(err);
+		return message_create(release->txn, &new, out, err);
 	}
-	return base_name == NULL || message_set_base_name(release->txn, *out, slice_of(base_name), err) ||
-	       err->kind == ERROR_EXISTS;
+	return true;
+}
+
+/* The name in the Maildir view says all flags that it can. */
+static bool
+take_letters(struct release *release, struct error *err)
+{
+	const struct edit_writer *writer = release->writer;
+
+	return writer->maildir.leaf == NULL ||
+	       maildir_name_set_letters(&release->flags, writer->maildir.name.letters) ||
+	       error_set(err, ERROR_REFUSED, "the message has too many keywords");
+}
+
+/* The old one is gone: the new one takes its names, in both views. */
+static bool
+take_names(struct release *release, struct number number, struct slice old_path, struct error *err)
+{
+	const struct edit_writer *writer = release->writer;
+	struct maildir_name name;
+
+	if (writer->name[0] != '\0' && !message_rename(release->txn, number, slice_of(writer->name), err)) {
+		return false;
+	}
+	if (!maildir_name_read_path(old_path, &name)) {
+		return true; /* it was not listed */
+	}
+	return message_set_maildir(release->txn, number, name.base, name.is_new, err);
+}
+
+static bool
+print_old_path(struct store_txn *txn, struct number number, struct buf *out, struct error *err)
+{
+	SCOPED(listing_finish) struct listing old = {0};
+
+	if (listing_load(txn, number, &old, err)) {
+		listing_print_maildir(&old, out);
+		return true;
+	}
+	if (err->kind != ERROR_GONE) {
+		return false;
+	}
+	error_clear(err);
+	return true;
 }
 
 /* The new message takes the old one's flags and, once the old one is gone, its name (R14). Equal bytes change nothing. */
@@ -548,10 +632,15 @@ static bool
 replace_message(struct release *release, struct number *out, struct error *err)
 {
 	struct edit_writer *writer = release->writer;
+	SCOPED(buf_finish) struct buf old_path = BUF_INIT;
 	struct message old;
 	bool same, live;
 
+	if (!print_old_path(release->txn, writer->replaces, &old_path, err)) {
+		return false;
+	}
 	if (!message_load(release->txn, writer->replaces, &old, err)) {
+		writer->replaces.value = 0;
 		return err->kind == ERROR_GONE && create_message(release, slice_of(writer->name), out, err);
 	}
 	live = old.expunged_s == 0;
@@ -564,11 +653,12 @@ replace_message(struct release *release, struct number *out, struct error *err)
 		return writer->mtime_s == INT64_MIN || message_set_mtime(release->txn, *out, writer->mtime_s, err);
 	}
 	if (!live) {
+		writer->replaces.value = 0;
 		return create_message(release, slice_of(writer->name), out, err);
 	}
-	return create_message(release, (struct slice){0}, out, err) &&
+	return take_letters(release, err) && create_message(release, (struct slice){0}, out, err) &&
 	       message_expunge(release->txn, writer->replaces, MESSAGE_REPLACED, *out, err) &&
-	       (writer->name[0] == '\0' || message_rename(release->txn, *out, slice_of(writer->name), err));
+	       take_names(release, *out, buf_slice(&old_path), err);
 }
 
 static bool
@@ -597,7 +687,7 @@ release_in(struct release *release, const struct body_prepared *prepared, struct
 		return false;
 	}
 	if (writer->replaces.value != 0 ? !replace_message(release, out, err)
-					: !take_from_equal(release, err) ||
+					: !take_from_equal(release, err) || !take_letters(release, err) ||
 						  !create_message(release, slice_of(writer->name), out, err)) {
 		return false;
 	}
@@ -675,11 +765,16 @@ put_local(struct edit_writer *writer, struct store_txn *txn, struct number id, c
 {
 	int64_t now_ns = io_wall_ns(writer->account->io);
 	int64_t mtime_ns = writer->mtime_s != INT64_MIN ? writer->mtime_s * INT64_C(1000000000) : now_ns;
+	bool in_maildir = writer->maildir.leaf != NULL;
+	enum local_parent place = !in_maildir                   ? LOCAL_IN_MAILBOX
+				  : writer->maildir.name.is_new ? LOCAL_IN_NEW
+								: LOCAL_IN_CUR;
+	char *name = in_maildir ? writer->maildir.leaf : writer->name;
 	struct local old, new = {
 				  .id = id,
-				  .parent_kind = LOCAL_IN_MAILBOX,
+				  .parent_kind = place,
 				  .parent = writer->mailbox.value,
-				  .name = writer->name,
+				  .name = name,
 				  .kind = LOCAL_FILE,
 				  .size_bytes = spool_size(writer->spool),
 				  .mode = 0600,
@@ -690,7 +785,7 @@ put_local(struct edit_writer *writer, struct store_txn *txn, struct number id, c
 			  };
 	struct number made;
 
-	if (local_load_by_name(txn, LOCAL_IN_MAILBOX, writer->mailbox.value, slice_of(writer->name), &old, err)) {
+	if (local_load_by_name(txn, place, writer->mailbox.value, slice_of(name), &old, err)) {
 		bool ok = local_expunge(txn, old.id, err);
 
 		local_finish(&old);

@@ -274,9 +274,15 @@ local_path(struct report *report, const struct local *local, struct buf *out)
 		buf_finish(&path);
 		path = longer;
 	}
-	if (kind == LOCAL_IN_MAILBOX) {
+	if (kind >= LOCAL_IN_MAILDIR) {
+		buf_append_text(out, ".maildir/");
+	}
+	if (kind == LOCAL_IN_MAILBOX || (kind >= LOCAL_IN_MAILDIR && parent != 0)) {
 		mailbox_name(report, (struct mailbox_id){(uint32_t)parent}, out);
-		buf_append_octet(out, '/');
+		buf_append_text(out, kind == LOCAL_IN_CUR   ? "/cur/"
+				     : kind == LOCAL_IN_NEW ? "/new/"
+				     : kind == LOCAL_IN_TMP ? "/tmp/"
+							    : "/");
 	} else if (kind == LOCAL_IN_SCRATCH) {
 		buf_append_text(out, ".mailfs/scratch/");
 	}

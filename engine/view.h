@@ -32,7 +32,8 @@ struct view_message {
 	struct mailbox_id mailbox;
 	uint32_t uid;           /* local: the readdir cursor */
 	struct slice name;      /* as shown in the mail view */
-	struct slice base_name; /* of the Maildir view, empty: the default one */
+	struct slice base_name; /* of the Maildir view, empty: made of mtime_s and number (maildir_name.h) */
+	bool is_new, passed;    /* in the Maildir view: it lies in new; it has the letter P */
 	bool here;              /* the body is here: size_bytes is exact */
 	uint64_t size_bytes;
 	int64_t mtime_s, ctime_ns;
@@ -47,7 +48,7 @@ bool view_message_load(struct account *account, struct number number, struct vie
 	MUST_CHECK; /* ERROR_GONE */
 bool view_message_by_name(struct account *account, struct mailbox_id mailbox, struct slice name,
 	struct view_message *out, struct error *err) MUST_CHECK;
-/* By a base name that a mail program chose in the Maildir view. ERROR_GONE. */
+/* By its base name in the Maildir view, chosen or made. ERROR_GONE. */
 bool view_message_by_base_name(struct account *account, struct mailbox_id mailbox, struct slice base_name,
 	struct view_message *out, struct error *err) MUST_CHECK;
 /* The value of an extended attribute: mail.flags, mail.keywords, mail.uid, mail.guid, mail.modseq, mail.message-id, mail.from, mail.to, mail.subject, mail.date,
@@ -84,7 +85,8 @@ struct view_change {
 	uint64_t modseq;
 	struct number number;
 	struct mailbox_id mailbox;
-	struct slice name, base_name;
+	struct slice name;    /* of NAME_ENDED empty: it goes on */
+	struct slice maildir; /* the name in the Maildir view, as cur/BASE:2,LETTERS; of NAME_ENDED empty: it goes on */
 	uint32_t flags;
 	bool live, here;
 	int parent_kind;

@@ -1,6 +1,7 @@
 /* The feed: four tables, each with an index in the order of modseqs, walked side by side. */
 #include "engine/store/change.h"
 
+#include "engine/store/message_internal.h"
 #include "engine/store/store_internal.h"
 
 enum source { SOURCE_TRACE, SOURCE_MAILBOX, SOURCE_LOCAL, SOURCE_MESSAGE, SOURCE_COUNT };
@@ -13,7 +14,7 @@ static const char *const source_sql[] = {
 	[SOURCE_LOCAL] = "SELECT modseq, id, parent_kind, parent, name, expunged IS NULL FROM local WHERE modseq > ? "
 			 "ORDER BY modseq",
 	[SOURCE_MESSAGE] = "SELECT m.modseq, m.number, m.mailbox, m.flags, m.expunged IS NULL, m.body IS NOT NULL, "
-			   "l.name, l.base_name "
+			   "l.name, l.base_name, l.uid, l.mtime, l.flags, l.letters "
 			   "FROM message m LEFT JOIN listing l ON l.mailbox = m.mailbox AND l.uid = m.uid "
 			   "WHERE m.modseq > ? ORDER BY m.modseq",
 };
@@ -22,6 +23,7 @@ _Static_assert(ARRAY_LENGTH(source_sql) == SOURCE_COUNT, "every source has its s
 struct feed {
 	struct db_statement *rows[SOURCE_COUNT];
 	uint64_t modseqs[SOURCE_COUNT]; /* of the row that each stands on; UINT64_MAX at the end */
+	struct buf maildir;             /* of the change that is told */
 };
 
 static void
@@ -30,6 +32,7 @@ feed_finish(struct feed *feed)
 	for (int source = 0; source < SOURCE_COUNT; source++) {
 		db_end(&feed->rows[source]);
 	}
+	buf_finish(&feed->maildir);
 }
 
 static bool
@@ -69,8 +72,28 @@ first_of(const struct feed *feed)
 	return (enum source)first;
 }
 
+/* The name in the Maildir view of a message's row, which has its listing beside it. */
+static struct slice
+print_maildir(struct feed *feed, const struct db_statement *row)
+{
+	struct listing listing = {
+		.number = {db_u64(row, 1)},
+		.base_name = db_text(row, 7),
+		.mtime_s = db_i64(row, 9),
+		.flags = db_u32(row, 10),
+	};
+
+	buf_clear(&feed->maildir);
+	if (db_is_null(row, 8)) {
+		return slice_of(NULL);
+	}
+	listing_read_letters(&listing, db_text(row, 11));
+	listing_print_maildir(&listing, &feed->maildir);
+	return buf_slice(&feed->maildir);
+}
+
 static struct change
-read_change(const struct feed *feed, enum source source)
+read_change(struct feed *feed, enum source source)
 {
 	const struct db_statement *row = feed->rows[source];
 	struct change change = {.modseq = {feed->modseqs[source]}};
@@ -81,7 +104,7 @@ read_change(const struct feed *feed, enum source source)
 		change.kind = change.number.value != 0 ? CHANGE_NAME_ENDED : CHANGE_MAILBOX_ENDED;
 		change.mailbox = (struct mailbox_id){db_u32(row, 2)};
 		change.name = db_text(row, 3);
-		change.base_name = db_text(row, 4);
+		change.maildir = db_text(row, 4);
 		change.flags = db_u32(row, 5);
 		break;
 	case SOURCE_MAILBOX:
@@ -106,7 +129,7 @@ read_change(const struct feed *feed, enum source source)
 		change.live = db_bool(row, 4);
 		change.here = db_bool(row, 5);
 		change.name = db_text(row, 6);
-		change.base_name = db_text(row, 7);
+		change.maildir = print_maildir(feed, row);
 		break;
 	case SOURCE_COUNT:
 		assert(false);

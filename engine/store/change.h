@@ -5,8 +5,8 @@
 #include "engine/store/message.h"
 
 enum change_kind {
-	CHANGE_MESSAGE,       /* the row is as told: live or tombstone, its listing if any */
-	CHANGE_NAME_ENDED,    /* a message's name in a mailbox ended (moved, renamed, expunged) */
+	CHANGE_MESSAGE, /* the row is as told: live or tombstone, its listing if any */
+	CHANGE_NAME_ENDED, /* a message's name in a mailbox ended (moved, renamed, expunged), or the one in the Maildir view */
 	CHANGE_MAILBOX,       /* a mailbox's row: created, renamed, attributes, expunged */
 	CHANGE_MAILBOX_ENDED, /* a mailbox's whole name ended */
 	CHANGE_LOCAL,         /* a local name: made, changed or removed */
@@ -18,8 +18,9 @@ struct change {
 	struct modseq modseq;
 	struct number number; /* message or local id */
 	struct mailbox_id mailbox;
-	struct slice name; /* as shown; for mailboxes the whole name; valid during the callback */
-	struct slice base_name;
+	struct slice
+		name; /* as shown; for mailboxes the whole name; valid during the callback; of NAME_ENDED empty: it goes on */
+	struct slice maildir; /* the one in the Maildir view, as cur/BASE:2,LETTERS; the same */
 	uint32_t flags;
 	bool live;
 	bool here;       /* body is here */

@@ -1,13 +1,16 @@
 /* Listings: the narrow rows behind readdir and lookup, and the names in them. */
 #include <stdlib.h>
 
+#include "engine/mail/maildir_name.h"
 #include "engine/mail/message_id32.h"
 #include "engine/mime/listing_name.h"
 #include "engine/store/message_internal.h"
 
 #define COLUMNS                                                                                        \
 	"l.number, l.mailbox, l.uid, l.name, l.base_name, l.given, l.here, l.size, l.mtime, l.flags, " \
-	"l.changed_ns"
+	"l.changed_ns, l.letters"
+#define LETTER_NEW    "N"
+#define LETTER_PASSED "P"
 #define FILE_NAME_MAX 255
 #define REPEATS_MAX   8
 
@@ -23,12 +26,18 @@ listing_finish(struct listing *listing)
 
 /* --- reading --- */
 
+void
+listing_read_letters(struct listing *listing, struct slice letters)
+{
+	listing->is_new = slice_find(letters, LETTER_NEW[0]) < letters.length;
+	listing->passed = slice_find(letters, LETTER_PASSED[0]) < letters.length;
+}
+
 static struct listing
 view_row(const struct db_statement *row)
 {
 	int64_t changed_ns = db_i64(row, 10);
-
-	return (struct listing){
+	struct listing listing = {
 		.number = {db_u64(row, 0)},
 		.mailbox = {db_u32(row, 1)},
 		.uid = db_u32(row, 2),
@@ -41,6 +50,31 @@ view_row(const struct db_statement *row)
 		.flags = db_u32(row, 9),
 		.changed_ns = changed_ns != 0 ? changed_ns : db_i64(row, 8) * 1000000000,
 	};
+
+	listing_read_letters(&listing, db_text(row, 11));
+	return listing;
+}
+
+void
+listing_set_flags(struct listing *listing, const struct flags *flags)
+{
+	listing->flags = flags->bits;
+	listing->passed = (maildir_name_letters(flags) & MAILDIR_PASSED) != 0;
+}
+
+void
+listing_print_maildir(const struct listing *listing, struct buf *out)
+{
+	SCOPED(buf_finish) struct buf base = BUF_INIT;
+	struct maildir_name name = {.is_new = listing->is_new,
+		.base = listing->base_name,
+		.letters = listing->flags | (listing->passed ? MAILDIR_PASSED : 0)};
+
+	if (name.base.length == 0) {
+		maildir_name_make_base(listing->mtime_s, listing->number, &base);
+		name.base = buf_slice(&base);
+	}
+	maildir_name_print_path(&name, out);
 }
 
 /* Makes the names the listing's own. */
@@ -163,8 +197,8 @@ listing_load_by_name(
 	return err->kind == ERROR_GONE && load_given(txn, mailbox, name, out, err);
 }
 
-bool
-listing_load_by_base_name(struct store_txn *txn, struct mailbox_id mailbox, struct slice base_name, struct listing *out,
+static bool
+load_chosen(struct store_txn *txn, struct mailbox_id mailbox, struct slice base_name, struct listing *out,
 	struct error *err)
 {
 	SCOPED(db_end) struct db_statement *select = NULL;
@@ -178,6 +212,39 @@ listing_load_by_base_name(struct store_txn *txn, struct mailbox_id mailbox, stru
 	db_bind_u64(select, 1, mailbox.value);
 	db_bind_text(select, 2, base_name);
 	return load_one(select, out, err);
+}
+
+/* By the number in the base. ERROR_GONE also where that message has another one, or is elsewhere. */
+static bool
+load_by_made_base(struct store_txn *txn, struct mailbox_id mailbox, struct slice base_name, struct listing *out,
+	struct error *err)
+{
+	struct listing listing;
+	struct number number;
+	int64_t seconds;
+
+	if (!maildir_name_read_base(base_name, &seconds, &number) || number.value > UINT32_MAX) {
+		return error_set(err, ERROR_GONE, "there is no such message in the listing");
+	}
+	if (!listing_load(txn, number, &listing, err)) {
+		return false;
+	}
+	if (listing.mailbox.value != mailbox.value || listing.base_name.length > 0 || listing.mtime_s != seconds) {
+		listing_finish(&listing);
+		return error_set(err, ERROR_GONE, "there is no such message in the listing");
+	}
+	*out = listing;
+	return true;
+}
+
+bool
+listing_load_by_base_name(struct store_txn *txn, struct mailbox_id mailbox, struct slice base_name, struct listing *out,
+	struct error *err)
+{
+	if (load_by_made_base(txn, mailbox, base_name, out, err)) {
+		return true;
+	}
+	return err->kind == ERROR_GONE && load_chosen(txn, mailbox, base_name, out, err);
 }
 
 /* --- names --- */
@@ -279,6 +346,14 @@ listing_settle_made(struct store_txn *txn, struct mailbox_id mailbox, struct num
 
 /* --- writing --- */
 
+void
+listing_bind_letters(struct db_statement *statement, int parameter, const struct listing *listing)
+{
+	static const char *const letters[2][2] = {{NULL, LETTER_PASSED}, {LETTER_NEW, LETTER_NEW LETTER_PASSED}};
+
+	db_bind_text_or_null(statement, parameter, slice_of(letters[listing->is_new][listing->passed]));
+}
+
 bool
 listing_insert(struct store_txn *txn, const struct listing *listing, struct error *err)
 {
@@ -286,7 +361,7 @@ listing_insert(struct store_txn *txn, const struct listing *listing, struct erro
 
 	if (!store_prepare_write(txn,
 		    "INSERT INTO listing (mailbox, uid, number, name, given, base_name, size, here, mtime, flags, "
-		    "changed_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    "changed_ns, letters) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		    &insert, err)) {
 		return false;
 	}
@@ -304,6 +379,7 @@ listing_insert(struct store_txn *txn, const struct listing *listing, struct erro
 	db_bind_i64(insert, 9, listing->mtime_s);
 	db_bind_u64(insert, 10, listing->flags);
 	db_bind_i64(insert, 11, store_next_changed_ns(txn, listing->changed_ns));
+	listing_bind_letters(insert, 12, listing);
 	return db_run(insert, err);
 }
 

@@ -142,7 +142,14 @@ local_each_file(
 
 /* --- writing --- */
 
-/* The directory that holds the name has changed. */
+bool
+local_is_below_mailbox(enum local_parent parent_kind, uint64_t parent)
+{
+	return parent_kind == LOCAL_IN_MAILBOX ||
+	       (parent_kind >= LOCAL_IN_MAILDIR && parent_kind < LOCAL_PARENT_COUNT && parent != 0);
+}
+
+/* The directory that holds the name has changed. What goes on in tmp is nothing that who reads the mailbox looks for. */
 static bool
 touch_parent(struct store_txn *txn, enum local_parent parent_kind, uint64_t parent, struct error *err)
 {
@@ -151,7 +158,10 @@ touch_parent(struct store_txn *txn, enum local_parent parent_kind, uint64_t pare
 	const char *key = parent_kind == LOCAL_IN_SCRATCH ? "scratch_changed_ns" : "tree_changed_ns";
 	uint64_t last_ns;
 
-	if (parent_kind == LOCAL_IN_MAILBOX) {
+	if (parent_kind == LOCAL_IN_TMP) {
+		return true;
+	}
+	if (local_is_below_mailbox(parent_kind, parent)) {
 		/* The mailbox may have ended before its local names were brought out of it. */
 		return store_touch(txn, (struct mailbox_id){(uint32_t)parent}, err) || err->kind == ERROR_GONE;
 	}
@@ -196,7 +206,7 @@ check_place(struct store_txn *txn, enum local_parent parent_kind, uint64_t paren
 		return false;
 	}
 	error_clear(err);
-	if (parent_kind == LOCAL_IN_MAILBOX) {
+	if (local_is_below_mailbox(parent_kind, parent)) {
 		return parent <= UINT32_MAX &&
 		       store_counters(txn, (struct mailbox_id){(uint32_t)parent}, &ignored, err);
 	}

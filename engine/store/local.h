@@ -5,13 +5,25 @@
 
 #include "engine/store/store.h"
 
-enum local_parent { LOCAL_IN_MAILBOX = 0, LOCAL_IN_DIRECTORY = 1, LOCAL_IN_SCRATCH = 2, LOCAL_IN_ROOT = 3 };
+enum local_parent {
+	LOCAL_IN_MAILBOX = 0,
+	LOCAL_IN_DIRECTORY = 1,
+	LOCAL_IN_SCRATCH = 2,
+	LOCAL_IN_ROOT = 3,
+	LOCAL_IN_MAILDIR = 4, /* the Maildir view: a mailbox's directory, or the top where `parent` is 0 */
+	LOCAL_IN_CUR = 5,
+	LOCAL_IN_NEW = 6,
+	LOCAL_IN_TMP = 7,
+	LOCAL_PARENT_COUNT
+};
+/* Tells whether `parent` is a mailbox. */
+bool local_is_below_mailbox(enum local_parent parent_kind, uint64_t parent);
 enum local_kind { LOCAL_FILE = 0, LOCAL_DIRECTORY = 1, LOCAL_SYMLINK = 2 };
 
 struct local {
 	struct number id;
 	enum local_parent parent_kind;
-	uint64_t parent; /* mailbox or local id; 0 for scratch and root */
+	uint64_t parent; /* mailbox or local id; 0 for scratch and the tops */
 	char *name;
 	enum local_kind kind;
 	uint64_t size_bytes;

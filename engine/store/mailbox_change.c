@@ -198,13 +198,13 @@ keep_first_local(void *context, const struct local *local)
 
 /* Local names never expire: those of a mailbox that ends move to the scratch directory, beside one of the same name if need be. */
 static bool
-rescue_locals(struct store_txn *txn, struct mailbox_id id, struct error *err)
+rescue_locals_of(struct store_txn *txn, enum local_parent kind, struct mailbox_id id, struct error *err)
 {
 	for (;;) {
 		SCOPED(local_finish) struct local local = {0};
 		SCOPED(buf_finish) struct buf name = BUF_INIT;
 
-		if (!local_each(txn, LOCAL_IN_MAILBOX, id.value, 0, keep_first_local, &local, err)) {
+		if (!local_each(txn, kind, id.value, 0, keep_first_local, &local, err)) {
 			return false;
 		}
 		if (local.name == NULL) {
@@ -222,6 +222,18 @@ rescue_locals(struct store_txn *txn, struct mailbox_id id, struct error *err)
 			return false;
 		}
 	}
+}
+
+static bool
+rescue_locals(struct store_txn *txn, struct mailbox_id id, struct error *err)
+{
+	for (int kind = 0; kind < LOCAL_PARENT_COUNT; kind++) {
+		if (local_is_below_mailbox((enum local_parent)kind, id.value) &&
+			!rescue_locals_of(txn, (enum local_parent)kind, id, err)) {
+			return false;
+		}
+	}
+	return true;
 }
 
 static bool

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "engine/mail/maildir_name.h"
 #include "engine/mime/listing_name.h"
 #include "engine/store/message_internal.h"
 
@@ -256,9 +257,12 @@ list_new(struct store_txn *txn, const struct message_new *new, const struct mess
 		.here = new->body != 0,
 		.size_bytes = new->size_bytes,
 		.mtime_s = new->internaldate_s,
-		.flags = new->flags.bits,
+		.base_name = new->base_name,
+		.is_new =
+			new->lies == MESSAGE_LIES_IN_NEW || (new->lies == MESSAGE_LIES_BY_FLAGS &&new->flags.bits == 0),
 	};
 
+	listing_set_flags(&listing, &new->flags);
 	if (!listing.given) {
 		listing_name_make(new->envelope, new->internaldate_s, place->number.value, &made);
 		if (!listing_settle_made(txn, place->mailbox, place->number, buf_slice(&made), &name, err)) {
@@ -269,12 +273,31 @@ list_new(struct store_txn *txn, const struct message_new *new, const struct mess
 	return listing_insert(txn, &listing, err);
 }
 
+static bool
+check_base_name(struct store_txn *txn, struct mailbox_id mailbox, struct slice base_name, struct error *err)
+{
+	SCOPED(listing_finish) struct listing there = {0};
+
+	if (listing_load_by_base_name(txn, mailbox, base_name, &there, err)) {
+		return error_set(err, ERROR_EXISTS, "a message has the name %.*s already", (int)base_name.length,
+			base_name.data);
+	}
+	if (err->kind != ERROR_GONE) {
+		return false;
+	}
+	error_clear(err);
+	return true;
+}
+
 bool
 message_create(struct store_txn *txn, const struct message_new *new, struct number *out, struct error *err)
 {
 	struct message_place place = {.mailbox = new->mailbox, .live = true, .here = new->body != 0};
 
 	if (new->name.length > 0 && !listing_check_given(txn, new->mailbox, new->name, (struct number){0}, err)) {
+		return false;
+	}
+	if (new->base_name.length > 0 && !check_base_name(txn, new->mailbox, new->base_name, err)) {
 		return false;
 	}
 	if (!message_enter(txn, new->mailbox, &place.uid, err) || !store_next_number(txn, &place.number, err)) {
@@ -291,34 +314,56 @@ message_create(struct store_txn *txn, const struct message_new *new, struct numb
 
 /* --- flags --- */
 
+/* In the Maildir view the name changes with the letters: the listing has it, and a trace the old one. */
 static bool
-write_flags(struct store_txn *txn, const struct message_place *place, const struct flags *flags, bool bits_changed,
-	struct error *err)
+write_listing_flags(struct store_txn *txn, const struct message_place *place, const struct flags *old_flags,
+	const struct flags *flags, struct modseq modseq, struct error *err)
 {
 	SCOPED(db_end) struct db_statement *update = NULL;
-	SCOPED(db_end) struct db_statement *listing = NULL;
+	SCOPED(listing_finish) struct listing old = {0};
+	bool renamed = maildir_name_letters(old_flags) != maildir_name_letters(flags);
+	struct listing new;
+
+	if (!listing_load(txn, place->number, &old, err)) {
+		if (err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err); /* its header is not here */
+		return true;
+	}
+	new = old;
+	listing_set_flags(&new, flags);
+	new.is_new = old.is_new && flags->bits == 0; /* somebody has looked at it */
+	if (!store_prepare_write(txn,
+		    "UPDATE listing SET " LISTING_CHANGED ", flags = ?2, letters = ?3 WHERE mailbox = ?4 AND uid = ?5",
+		    &update, err)) {
+		return false;
+	}
+	db_bind_i64(update, 1, store_next_changed_ns(txn, 0));
+	db_bind_u64(update, 2, new.flags);
+	listing_bind_letters(update, 3, &new);
+	db_bind_u64(update, 4, place->mailbox.value);
+	db_bind_u64(update, 5, place->uid);
+	return db_run(update, err) &&
+	       (!renamed || (message_trace(txn, place, modseq, slice_of(NULL), &old, old.flags, err) &&
+				    store_touch(txn, place->mailbox, err)));
+}
+
+static bool
+write_flags(struct store_txn *txn, const struct message_place *place, const struct flags *old,
+	const struct flags *flags, struct error *err)
+{
+	SCOPED(db_end) struct db_statement *update = NULL;
+	struct modseq modseq = store_next_modseq(txn);
 
 	if (!store_prepare_write(
 		    txn, "UPDATE message SET flags = ?, keywords = ?, modseq = ? WHERE number = ?", &update, err)) {
 		return false;
 	}
 	store_bind_flags(update, 1, flags);
-	db_bind_u64(update, 3, store_next_modseq(txn).value);
+	db_bind_u64(update, 3, modseq.value);
 	db_bind_u64(update, 4, place->number.value);
-	if (!db_run(update, err)) {
-		return false;
-	}
-	if (!store_prepare_write(txn,
-		    "UPDATE listing SET " LISTING_CHANGED ", flags = ?2 WHERE mailbox = ?3 AND uid = ?4", &listing,
-		    err)) {
-		return false;
-	}
-	db_bind_i64(listing, 1, store_next_changed_ns(txn, 0));
-	db_bind_u64(listing, 2, flags->bits);
-	db_bind_u64(listing, 3, place->mailbox.value);
-	db_bind_u64(listing, 4, place->uid);
-	/* In the Maildir view the name has changed. */
-	return db_run(listing, err) && (!bits_changed || store_touch(txn, place->mailbox, err));
+	return db_run(update, err) && write_listing_flags(txn, place, old, flags, modseq, err);
 }
 
 static bool
@@ -367,7 +412,7 @@ message_set_flags(struct store_txn *txn, struct number number, const struct flag
 		return error_set(
 			err, ERROR_GONE, "the message %llu is not there any more", (unsigned long long)number.value);
 	}
-	if (!flags_equal(&old, flags) && !write_flags(txn, &place, flags, old.bits != flags->bits, err)) {
+	if (!flags_equal(&old, flags) && !write_flags(txn, &place, &old, flags, err)) {
 		return false;
 	}
 	*out_applied = true;
@@ -392,5 +437,5 @@ message_change_flags(struct store_txn *txn, struct number number, const struct f
 	}
 	less = flags_minus(&old, remove);
 	new = flags_union(&less, add);
-	return flags_equal(&old, &new) || write_flags(txn, &place, &new, old.bits != new.bits, err);
+	return flags_equal(&old, &new) || write_flags(txn, &place, &old, &new, err);
 }

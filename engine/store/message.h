@@ -47,6 +47,12 @@ bool message_load(struct store_txn *txn, struct number number, struct message *o
 bool message_load_envelope(struct store_txn *txn, struct number number, struct envelope *out, struct error *err)
 	MUST_CHECK;
 
+enum message_lies {
+	MESSAGE_LIES_BY_FLAGS,
+	MESSAGE_LIES_IN_NEW,
+	MESSAGE_LIES_IN_CUR
+}; /* by flags: in new if it has none */
+
 struct message_new {
 	struct mailbox_id mailbox;
 	struct flags flags; /* borrowed */
@@ -56,8 +62,10 @@ struct message_new {
 	uint64_t body;                   /* 0: not here */
 	const struct envelope *envelope; /* NULL: header not here, so not listed yet */
 	struct slice name;               /* given by a user; empty: made from the envelope */
+	struct slice base_name;          /* that a mail program chose in the Maildir view, or empty */
+	enum message_lies lies;
 };
-/* Makes a live message. ERROR_EXISTS when the given name is taken in that mailbox by a given one. */
+/* Makes a live message. ERROR_EXISTS when the given name, or base name, is taken in that mailbox. */
 bool message_create(struct store_txn *txn, const struct message_new *new, struct number *out, struct error *err)
 	MUST_CHECK;
 /* Replaces flags by `flags`, unless the row's modseq is not `seen` (0: any): then *out_changed is false, and nothing is done. */
@@ -71,9 +79,10 @@ bool message_move(struct store_txn *txn, struct number number, struct mailbox_id
 	struct error *err) MUST_CHECK;
 /* Renames it within its mailbox (a given name). */
 bool message_rename(struct store_txn *txn, struct number number, struct slice name, struct error *err) MUST_CHECK;
-/* Sets the base name that a mail program chose in the Maildir view (empty: none); it ends when the message leaves its mailbox. ERROR_EXISTS. */
-bool message_set_base_name(struct store_txn *txn, struct number number, struct slice base_name, struct error *err)
-	MUST_CHECK;
+/* Sets its base name in the Maildir view, and whether it lies in new; both a mail program chose, and both end when the message leaves its mailbox.
+ * ERROR_EXISTS. */
+bool message_set_maildir(
+	struct store_txn *txn, struct number number, struct slice base_name, bool is_new, struct error *err) MUST_CHECK;
 /* Makes it a tombstone; its body stays for the undelete time. */
 bool message_expunge(struct store_txn *txn, struct number number, enum message_cause cause, struct number successor,
 	struct error *err) MUST_CHECK;
@@ -101,12 +110,15 @@ struct listing {
 	struct slice name;      /* valid during the callback, or owned by listing_finish after a load */
 	struct slice base_name; /* empty: none */
 	bool given, here;
+	bool is_new, passed; /* in the Maildir view: it lies in new; it has $Forwarded */
 	uint64_t size_bytes;
 	int64_t mtime_s;
 	int64_t changed_ns; /* of the last change that stat tells of; never goes back */
 	uint32_t flags;     /* bits */
 	char *owned;        /* what a load allocated */
 };
+/* Appends its name in the Maildir view, as `cur/BASE:2,LETTERS`. */
+void listing_print_maildir(const struct listing *listing, struct buf *out);
 void listing_finish(struct listing *listing);
 /* In the order of UIDs, those above `after_uid`, until the callback gives false. */
 bool listing_each(struct store_txn *txn, struct mailbox_id mailbox, uint32_t after_uid,
@@ -117,7 +129,7 @@ bool listing_load(struct store_txn *txn, struct number number, struct listing *o
 bool listing_load_by_name(struct store_txn *txn, struct mailbox_id mailbox, struct slice name, struct listing *out,
 	struct error *err) MUST_CHECK;
 
-/* By a base name that a mail program chose. ERROR_GONE. */
+/* By its base name in the Maildir view: one that was chosen, else the made one. ERROR_GONE. */
 bool listing_load_by_base_name(struct store_txn *txn, struct mailbox_id mailbox, struct slice base_name,
 	struct listing *out, struct error *err) MUST_CHECK;
 

@@ -26,9 +26,9 @@ bool message_load_live(struct store_txn *txn, struct number number, struct messa
 bool message_enter(struct store_txn *txn, struct mailbox_id mailbox, uint32_t *out_uid, struct error *err) MUST_CHECK;
 /* One message less in it. */
 bool message_leave(struct store_txn *txn, struct mailbox_id mailbox, struct error *err) MUST_CHECK;
-/* What a place that ended leaves; an empty name: it was not listed. */
+/* What a name that ended leaves: the one shown, and with `maildir` the one in that view; an empty one goes on, or was never listed. */
 bool message_trace(struct store_txn *txn, const struct message_place *place, struct modseq modseq, struct slice name,
-	struct slice base_name, uint32_t flags, struct error *err) MUST_CHECK;
+	const struct listing *maildir, uint32_t flags, struct error *err) MUST_CHECK;
 /* Appends the envelope as it stands in its column. */
 void message_pack_envelope(const struct envelope *envelope, struct buf *out);
 /* Gives the row its modseq, and nothing else. */
@@ -38,6 +38,11 @@ bool message_set_modseq(struct store_txn *txn, struct number number, struct mods
 /* --- listing.c --- */
 /* To be set with every change of a row that stat tells of; the next one's ?1 is store_next_changed_ns(txn, 0). */
 #define LISTING_CHANGED "changed_ns = CASE WHEN ?1 > changed_ns THEN ?1 ELSE changed_ns + 1000000000 END"
+/* Fills what a listing tells of flags. */
+void listing_set_flags(struct listing *listing, const struct flags *flags);
+/* Reads the column `letters`, and binds it. */
+void listing_read_letters(struct listing *listing, struct slice letters);
+void listing_bind_letters(struct db_statement *statement, int parameter, const struct listing *listing);
 /* A new row is one that changed now, and later than `changed_ns` says, which a move brings along. */
 bool listing_insert(struct store_txn *txn, const struct listing *listing, struct error *err) MUST_CHECK;
 bool listing_remove(struct store_txn *txn, struct mailbox_id mailbox, uint32_t uid, struct error *err) MUST_CHECK;

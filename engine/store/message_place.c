@@ -1,15 +1,17 @@
 /* Messages: where they are. Moving, renaming, expunging and reviving; each ends a name and leaves its trace. */
 #include <stdlib.h>
 
+#include "engine/mail/maildir_name.h"
 #include "engine/mail/message_id32.h"
 #include "engine/mime/listing_name.h"
 #include "engine/store/message_internal.h"
 
 bool
 message_trace(struct store_txn *txn, const struct message_place *place, struct modseq modseq, struct slice name,
-	struct slice base_name, uint32_t flags, struct error *err)
+	const struct listing *maildir, uint32_t flags, struct error *err)
 {
 	SCOPED(db_end) struct db_statement *insert = NULL;
+	SCOPED(buf_finish) struct buf path = BUF_INIT;
 
 	if (!store_prepare_write(txn,
 		    "INSERT INTO trace (modseq, number, mailbox, uid, name, base_name, flags, time) VALUES (?, ?, ?, "
@@ -22,7 +24,10 @@ message_trace(struct store_txn *txn, const struct message_place *place, struct m
 	db_bind_u64(insert, 3, place->mailbox.value);
 	db_bind_u64(insert, 4, place->uid);
 	db_bind_text(insert, 5, name);
-	db_bind_text_or_null(insert, 6, base_name);
+	if (maildir != NULL && maildir->uid != 0) {
+		listing_print_maildir(maildir, &path);
+	}
+	db_bind_text_or_null(insert, 6, buf_slice(&path));
 	db_bind_u64(insert, 7, flags);
 	db_bind_i64(insert, 8, store_wall_s(txn));
 	return db_run(insert, err);
@@ -61,7 +66,7 @@ static bool
 end_place(struct store_txn *txn, const struct message_place *place, const struct listing *listing, struct modseq modseq,
 	struct error *err)
 {
-	return message_trace(txn, place, modseq, listing->name, listing->base_name, listing->flags, err) &&
+	return message_trace(txn, place, modseq, listing->name, listing, listing->flags, err) &&
 	       (listing->uid == 0 || listing_remove(txn, place->mailbox, place->uid, err)) &&
 	       message_leave(txn, place->mailbox, err);
 }
@@ -204,42 +209,72 @@ message_rename(struct store_txn *txn, struct number number, struct slice name, s
 	struct modseq modseq = store_next_modseq(txn);
 
 	/* Its name in the Maildir view stays, so the trace does not tell that one. */
-	return message_trace(txn, &place, modseq, old.name, slice_of(NULL), old.flags, err) &&
-	       write_name(txn, &old, name, err) && message_set_modseq(txn, number, modseq, err) &&
-	       store_touch(txn, old.mailbox, err);
+	return message_trace(txn, &place, modseq, old.name, NULL, old.flags, err) && write_name(txn, &old, name, err) &&
+	       message_set_modseq(txn, number, modseq, err) && store_touch(txn, old.mailbox, err);
+}
+
+/* --- in the Maildir view --- */
+
+/* A base name that the message would have anyway is none that was chosen. */
+static struct slice
+chosen(const struct listing *listing, struct slice base_name)
+{
+	SCOPED(buf_finish) struct buf made = BUF_INIT;
+
+	maildir_name_make_base(listing->mtime_s, listing->number, &made);
+	return slice_equal(buf_slice(&made), base_name) ? slice_of(NULL) : base_name;
+}
+
+static bool
+write_maildir(struct store_txn *txn, const struct listing *listing, struct error *err)
+{
+	SCOPED(db_end) struct db_statement *update = NULL;
+
+	if (!store_prepare_write(txn,
+		    "UPDATE listing SET " LISTING_CHANGED
+		    ", base_name = ?2, letters = ?3 WHERE mailbox = ?4 AND uid = ?5",
+		    &update, err)) {
+		return false;
+	}
+	db_bind_i64(update, 1, store_next_changed_ns(txn, 0));
+	db_bind_text_or_null(update, 2, listing->base_name);
+	listing_bind_letters(update, 3, listing);
+	db_bind_u64(update, 4, listing->mailbox.value);
+	db_bind_u64(update, 5, listing->uid);
+	return db_run(update, err);
 }
 
 bool
-message_set_base_name(struct store_txn *txn, struct number number, struct slice base_name, struct error *err)
+message_set_maildir(struct store_txn *txn, struct number number, struct slice base_name, bool is_new, struct error *err)
 {
 	SCOPED(listing_finish) struct listing old = {0};
 	SCOPED(listing_finish) struct listing there = {0};
-	SCOPED(db_end) struct db_statement *update = NULL;
+	struct listing wanted;
 
 	if (!listing_load(txn, number, &old, err)) {
 		return false;
 	}
-	if (slice_equal(old.base_name, base_name)) {
+	wanted = old;
+	wanted.owned = NULL;
+	wanted.base_name = chosen(&old, base_name);
+	wanted.is_new = is_new;
+	if (slice_equal(old.base_name, wanted.base_name) && old.is_new == is_new) {
 		return true;
 	}
 	if (base_name.length > 0 && listing_load_by_base_name(txn, old.mailbox, base_name, &there, err)) {
-		return error_set(err, ERROR_EXISTS, "a message has the name %.*s already", (int)base_name.length,
-			base_name.data);
+		if (there.number.value != number.value) {
+			return error_set(err, ERROR_EXISTS, "a message has the name %.*s already",
+				(int)base_name.length, base_name.data);
+		}
+	} else if (base_name.length > 0 && err->kind != ERROR_GONE) {
+		return false;
 	}
+	error_clear(err);
 	struct message_place place = {.number = number, .mailbox = old.mailbox, .uid = old.uid};
 	struct modseq modseq = store_next_modseq(txn);
 
-	if (!store_prepare_write(txn,
-		    "UPDATE listing SET " LISTING_CHANGED ", base_name = ?2 WHERE mailbox = ?3 AND uid = ?4", &update,
-		    err)) {
-		return false;
-	}
-	db_bind_i64(update, 1, store_next_changed_ns(txn, 0));
-	db_bind_text_or_null(update, 2, base_name);
-	db_bind_u64(update, 3, old.mailbox.value);
-	db_bind_u64(update, 4, old.uid);
-	return db_run(update, err) &&
-	       message_trace(txn, &place, modseq, slice_of(NULL), old.base_name, old.flags, err) &&
+	return write_maildir(txn, &wanted, err) &&
+	       message_trace(txn, &place, modseq, slice_of(NULL), &old, old.flags, err) &&
 	       message_set_modseq(txn, number, modseq, err) && store_touch(txn, old.mailbox, err);
 }
 
@@ -335,9 +370,10 @@ list_again(struct store_txn *txn, const struct message_place *place, struct slic
 		.here = message.body != 0,
 		.size_bytes = message.size_bytes,
 		.mtime_s = message.internaldate_s,
-		.flags = message.flags.bits,
 	};
 	bool given;
+
+	listing_set_flags(&old, &message.flags);
 
 	return settle_name(txn, &old, place->mailbox, slice_of(NULL), &new_name, &given, err) &&
 	       list_at(txn, &old, place, buf_slice(&new_name), given, err);

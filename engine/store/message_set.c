@@ -1,6 +1,7 @@
 /* Messages: what else is set on them, and finding them by their bodies. */
 #include <stdlib.h>
 
+#include "engine/mail/maildir_name.h"
 #include "engine/mime/listing_name.h"
 #include "engine/store/message_internal.h"
 
@@ -74,9 +75,10 @@ list_now(struct store_txn *txn, const struct message_place *place, const struct 
 		.here = message.body != 0,
 		.size_bytes = message.size_bytes,
 		.mtime_s = message.internaldate_s,
-		.flags = message.flags.bits,
+		.is_new = message.flags.bits == 0,
 	};
 
+	listing_set_flags(&listing, &message.flags);
 	return listing_insert(txn, &listing, err) && store_touch(txn, place->mailbox, err);
 }
 
@@ -148,27 +150,49 @@ message_set_body(struct store_txn *txn, struct number number, uint64_t body, uin
 
 /* --- times, failures, holds --- */
 
-/* Sets the time that stat shows; *out_changed false where it is so already or nothing is listed. */
+/* Sets the time that stat shows. A base name that was made of the old one is kept, or ends (`renames`) with a trace. */
 static bool
-set_listing_mtime(
-	struct store_txn *txn, const struct message_place *place, int64_t mtime_s, bool *out_changed, struct error *err)
+set_listing_mtime(struct store_txn *txn, const struct listing *old, int64_t mtime_s, bool renames, struct modseq modseq,
+	struct error *err)
 {
 	SCOPED(db_end) struct db_statement *update = NULL;
+	SCOPED(buf_finish) struct buf made = BUF_INIT;
+	struct message_place place = {.number = old->number, .mailbox = old->mailbox, .uid = old->uid};
+	bool was_made = old->base_name.length == 0;
 
 	if (!store_prepare_write(txn,
 		    "UPDATE listing SET " LISTING_CHANGED
-		    ", mtime = ?2 WHERE mailbox = ?3 AND uid = ?4 AND mtime <> ?2",
+		    ", mtime = ?2, base_name = ?3 WHERE mailbox = ?4 AND uid = ?5",
 		    &update, err)) {
 		return false;
 	}
+	if (was_made && !renames) {
+		maildir_name_make_base(old->mtime_s, old->number, &made);
+	} else {
+		buf_append(&made, old->base_name);
+	}
 	db_bind_i64(update, 1, store_next_changed_ns(txn, 0));
 	db_bind_i64(update, 2, mtime_s);
-	db_bind_u64(update, 3, place->mailbox.value);
-	db_bind_u64(update, 4, place->uid);
-	if (!db_run(update, err)) {
+	db_bind_text_or_null(update, 3, buf_slice(&made));
+	db_bind_u64(update, 4, old->mailbox.value);
+	db_bind_u64(update, 5, old->uid);
+	return db_run(update, err) &&
+	       (!was_made || !renames ||
+		       (message_trace(txn, &place, modseq, slice_of(NULL), old, old->flags, err) &&
+			       store_touch(txn, old->mailbox, err)));
+}
+
+/* The listing of a message; an empty one where it has none. */
+static bool
+load_listing(struct store_txn *txn, struct number number, struct listing *out, struct error *err)
+{
+	if (listing_load(txn, number, out, err)) {
+		return true;
+	}
+	if (err->kind != ERROR_GONE) {
 		return false;
 	}
-	*out_changed = db_changes(store_db(txn)) > 0;
+	error_clear(err);
 	return true;
 }
 
@@ -176,34 +200,48 @@ bool
 message_set_internaldate(struct store_txn *txn, struct number number, int64_t internaldate_s, struct error *err)
 {
 	SCOPED(db_end) struct db_statement *update = NULL;
+	SCOPED(listing_finish) struct listing old = {0};
 	struct message_place place;
-	bool listed_anew = false;
+	bool listed_anew, changed;
 
-	if (!message_load_place(txn, number, &place, err) ||
-		(place.live && !set_listing_mtime(txn, &place, internaldate_s, &listed_anew, err)) ||
+	if (!message_load_place(txn, number, &place, err) || !load_listing(txn, number, &old, err) ||
 		!store_prepare_write(txn,
 			"UPDATE message SET internaldate = ?1 WHERE number = ?2 AND internaldate <> ?1", &update,
 			err)) {
 		return false;
 	}
+	listed_anew = old.uid != 0 && old.mtime_s != internaldate_s;
 	db_bind_i64(update, 1, internaldate_s);
 	db_bind_u64(update, 2, number.value);
 	if (!db_run(update, err)) {
 		return false;
 	}
-	bool changed = listed_anew || db_changes(store_db(txn)) > 0;
+	changed = listed_anew || db_changes(store_db(txn)) > 0;
+	if (!changed) {
+		return true;
+	}
+	struct modseq modseq = modseq_for(txn, &place);
 
-	return !changed || message_set_modseq(txn, number, modseq_for(txn, &place), err);
+	return (!listed_anew || set_listing_mtime(txn, &old, internaldate_s, true, modseq, err)) &&
+	       message_set_modseq(txn, number, modseq, err);
 }
 
 bool
 message_set_mtime(struct store_txn *txn, struct number number, int64_t mtime_s, struct error *err)
 {
+	SCOPED(listing_finish) struct listing old = {0};
 	struct message_place place;
-	bool changed;
 
-	return message_load_live(txn, number, &place, err) && set_listing_mtime(txn, &place, mtime_s, &changed, err) &&
-	       (!changed || message_set_modseq(txn, number, store_next_modseq(txn), err));
+	if (!message_load_live(txn, number, &place, err) || !load_listing(txn, number, &old, err)) {
+		return false;
+	}
+	if (old.uid == 0 || old.mtime_s == mtime_s) {
+		return true;
+	}
+	struct modseq modseq = store_next_modseq(txn);
+
+	return set_listing_mtime(txn, &old, mtime_s, false, modseq, err) &&
+	       message_set_modseq(txn, number, modseq, err);
 }
 
 bool

@@ -74,12 +74,12 @@ CREATE TABLE listing (
   number INTEGER NOT NULL,
   name TEXT NOT NULL,                   -- as shown; never changes while it stays in this mailbox, save by a rename of the user's
   given INTEGER NOT NULL DEFAULT 0,     -- 1: a user gave it, kept byte for byte
-  base_name TEXT,                       -- a base name that a mail program chose in the Maildir view
+  base_name TEXT,                       -- a base name that a mail program chose in the Maildir view, or that a new mtime must not change
   size INTEGER NOT NULL,
   here INTEGER NOT NULL,                -- the body is here, so the size is exact
   mtime INTEGER NOT NULL,
   flags INTEGER NOT NULL,
-  letters TEXT,                         -- keyword letters of the Maildir view
+  letters TEXT,                         -- what the Maildir view tells beside the flags: N it lies in new, P it has $Forwarded
   PRIMARY KEY (mailbox, uid)
 ) WITHOUT ROWID;
 -- step 2: changed_ns INTEGER NOT NULL DEFAULT 0  (when this row last changed, never back: ctime; 0: not since the step)
@@ -92,8 +92,8 @@ CREATE TABLE trace (
   number INTEGER NOT NULL,              -- of the message; 0: a mailbox
   mailbox INTEGER NOT NULL,             -- where the name was; for a mailbox its own id
   uid INTEGER NOT NULL DEFAULT 0,
-  name TEXT NOT NULL,                   -- the name shown; for a mailbox its old whole name
-  base_name TEXT,
+  name TEXT NOT NULL,                   -- the name shown, empty: that one goes on; for a mailbox its old whole name
+  base_name TEXT,                       -- the Maildir view's, as cur/BASE:2,LETTERS; NULL: that one goes on
   flags INTEGER NOT NULL DEFAULT 0,
   time INTEGER NOT NULL,
   PRIMARY KEY (modseq, number, mailbox)
@@ -233,7 +233,8 @@ CREATE TABLE size_mark (                -- the largest size of a mailbox (0: acc
 -- Names that are no messages: local files, directories, symlinks, and spools of writers (design 5, Writing).
 CREATE TABLE local (
   id INTEGER PRIMARY KEY,               -- from the numbers' blocks, never reused: its inode; its file is spool/l<id>
-  parent_kind INTEGER NOT NULL,         -- 0 a mailbox, 1 another local directory, 2 scratch, 3 the top
+  parent_kind INTEGER NOT NULL,         -- 0 a mailbox, 1 another local directory, 2 scratch, 3 the top; in the Maildir view 4 a
+                                        -- mailbox or the top, 5 cur, 6 new, 7 tmp of a mailbox
   parent INTEGER NOT NULL,
   name BLOB NOT NULL,
   kind INTEGER NOT NULL,                -- 0 file, 1 directory, 2 symlink

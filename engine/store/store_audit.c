@@ -36,6 +36,9 @@ static const struct rule rules[] = {
 		"SELECT a.number, b.number FROM listing a JOIN listing b ON a.mailbox = b.mailbox AND a.name = b.name "
 		"AND a.number <> b.number "
 		"WHERE a.given = 1"},
+	{"message %llu shares its base name in the Maildir view with message %llu",
+		"SELECT a.number, b.number FROM listing a JOIN listing b ON a.mailbox = b.mailbox AND a.base_name = "
+		"b.base_name AND a.number <> b.number"},
 	{"message %llu shares the name it is listed under with the local file %llu",
 		"SELECT l.number, f.id FROM local f JOIN listing l ON l.mailbox = f.parent AND l.given = 1 AND l.name "
 		"= CAST(f.name AS TEXT) "
@@ -53,7 +56,9 @@ static const struct rule rules[] = {
 	{"message %llu (UID %llu) has a number that was not given yet",
 		"SELECT number, uid FROM message WHERE number > (SELECT value FROM meta WHERE key = 'number')"},
 	{"the local file %llu lies in %llu, which is not there",
-		"SELECT f.id, f.parent FROM local f WHERE f.expunged IS NULL AND ((f.parent_kind = 0 AND NOT EXISTS "
+		"SELECT f.id, f.parent FROM local f WHERE f.expunged IS NULL AND (((f.parent_kind = 0 OR "
+		"(f.parent_kind > 3 "
+		"AND f.parent <> 0)) AND NOT EXISTS "
 		"(SELECT 1 FROM mailbox b WHERE b.id = f.parent AND b.expunged IS NULL)) OR (f.parent_kind = 1 AND NOT "
 		"EXISTS "
 		"(SELECT 1 FROM local d WHERE d.id = f.parent AND d.kind = 1 AND d.expunged IS NULL)))"},

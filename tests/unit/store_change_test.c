@@ -14,7 +14,8 @@ feed_finish(struct feed *feed)
 	buf_finish(&feed->text);
 }
 
-/* Writes a change as a word: m1 message, M mailbox, n a message's name that ended, N a mailbox's, l local, R reset; + live, - not. */
+/* Writes a change as a word: m1 message, M mailbox, n a message's name that ended, N a mailbox's, l local, R reset; + live, - not. One that ended
+ * in the Maildir view alone is told by that. */
 static bool
 note(void *context, const struct change *change)
 {
@@ -28,13 +29,16 @@ note(void *context, const struct change *change)
 
 	assert_true(change->modseq.value >= feed->last);
 	feed->last = change->modseq.value;
+	struct slice name =
+		change->kind == CHANGE_NAME_ENDED && change->name.length == 0 ? change->maildir : change->name;
+
 	buf_printf(&feed->text, "%c%s%.*s ", letters[change->kind],
 		change->kind == CHANGE_NAME_ENDED || change->kind == CHANGE_MAILBOX_ENDED ||
 				change->kind == CHANGE_RESET
 			? ""
 		: change->live ? "+"
 			       : "-",
-		(int)change->name.length, change->name.data);
+		(int)name.length, name.data);
 	return ++feed->count != feed->stop;
 }
 
@@ -69,7 +73,7 @@ every_change_is_told_once_and_in_order(void **state)
 	assert_true(since.value == store_modseq(fixture.txn).value);
 	assert_ok(message_change_flags(fixture.txn, number, &seen, &none, &fixture.err));
 	since = read_feed(since, 100, &feed);
-	assert_string_equal(feed.text.data, "m+x.eml ");
+	assert_string_equal(feed.text.data, "nnew/1793697120.00001.mailfs m+x.eml ");
 	assert_ok(message_rename(fixture.txn, number, slice_of("y.eml"), &fixture.err));
 	assert_ok(message_move(fixture.txn, number, b, slice_of("z.eml"), &fixture.err));
 	since = read_feed(since, 100, &feed);
@@ -107,7 +111,7 @@ a_row_that_changed_twice_is_told_as_it_is_now(void **state)
 	assert_ok(message_change_flags(fixture.txn, number, &seen, &none, &fixture.err));
 	assert_ok(message_change_flags(fixture.txn, number, &none, &seen, &fixture.err));
 	(void)read_feed(since, 100, &feed);
-	assert_string_equal(feed.text.data, "m+x.eml ");
+	assert_string_equal(feed.text.data, "nnew/1793697120.00001.mailfs ncur/1793697120.00001.mailfs:2,S m+x.eml ");
 }
 
 static void

@@ -258,8 +258,8 @@ a_base_name_ends_when_the_message_leaves_its_mailbox(void **state)
 	struct mailbox_id inbox = fixture_mailbox("INBOX"), other = fixture_mailbox("Other");
 	struct number a = fixture_message(inbox, "x", NULL), b = fixture_message(inbox, "y", NULL);
 
-	assert_ok(message_set_base_name(fixture.txn, a, slice_of("17.M1.host"), &fixture.err));
-	assert_fails(message_set_base_name(fixture.txn, b, slice_of("17.M1.host"), &fixture.err), ERROR_EXISTS);
+	assert_ok(message_set_maildir(fixture.txn, a, slice_of("17.M1.host"), false, &fixture.err));
+	assert_fails(message_set_maildir(fixture.txn, b, slice_of("17.M1.host"), false, &fixture.err), ERROR_EXISTS);
 	assert_ok(listing_load_by_base_name(fixture.txn, inbox, slice_of("17.M1.host"), &listing, &fixture.err));
 	assert_int_equal(listing.number.value, a.value);
 	assert_true(slice_equal(listing.base_name, slice_of("17.M1.host")));
@@ -267,7 +267,72 @@ a_base_name_ends_when_the_message_leaves_its_mailbox(void **state)
 	assert_ok(message_move(fixture.txn, a, other, slice_of(NULL), &fixture.err));
 	assert_fails(listing_load_by_base_name(fixture.txn, other, slice_of("17.M1.host"), &listing, &fixture.err),
 		ERROR_GONE);
-	assert_ok(message_set_base_name(fixture.txn, b, slice_of("17.M1.host"), &fixture.err));
+	assert_ok(message_set_maildir(fixture.txn, b, slice_of("17.M1.host"), false, &fixture.err));
+	fixture_commit();
+	fixture_audit();
+}
+
+static void
+assert_maildir(struct number number, const char *expected)
+{
+	SCOPED(listing_finish) struct listing listing = {0};
+	SCOPED(buf_finish) struct buf path = BUF_INIT;
+
+	assert_ok(listing_load(fixture.txn, number, &listing, &fixture.err));
+	listing_print_maildir(&listing, &path);
+	assert_string_equal(path.data, expected);
+}
+
+static void
+what_nobody_has_looked_at_lies_in_new(void **state)
+{
+	struct flags seen = {.bits = FLAG_SEEN}, none = FLAGS_INIT, passed = {.keywords = (char *)"$Forwarded"};
+
+	fixture_write();
+	struct mailbox_id inbox = fixture_mailbox("INBOX"), other = fixture_mailbox("Other");
+	struct number a = fixture_message(inbox, "x", NULL);
+
+	assert_maildir(a, "new/1793697120.00001.mailfs");
+	assert_ok(message_move(fixture.txn, a, other, slice_of(NULL), &fixture.err));
+	assert_maildir(a, "new/1793697120.00001.mailfs");
+	assert_ok(message_change_flags(fixture.txn, a, &seen, &none, &fixture.err));
+	assert_maildir(a, "cur/1793697120.00001.mailfs:2,S");
+	assert_ok(message_change_flags(fixture.txn, a, &none, &seen, &fixture.err));
+	assert_maildir(a, "cur/1793697120.00001.mailfs:2,"); /* somebody has, once */
+	assert_ok(message_change_flags(fixture.txn, a, &passed, &none, &fixture.err));
+	assert_maildir(a, "cur/1793697120.00001.mailfs:2,P");
+	assert_ok(message_set_maildir(fixture.txn, a, slice_of("1.host"), true, &fixture.err));
+	assert_maildir(a, "new/1.host:2,P");
+	assert_ok(message_move(fixture.txn, a, inbox, slice_of(NULL), &fixture.err));
+	assert_maildir(a, "new/1793697120.00001.mailfs:2,P");
+	fixture_commit();
+	fixture_audit();
+}
+
+static void
+a_base_name_outlives_another_time(void **state)
+{
+	SCOPED(listing_finish) struct listing listing = {0};
+
+	fixture_write();
+	struct mailbox_id inbox = fixture_mailbox("INBOX");
+	struct number a = fixture_message(inbox, "x", NULL), b = fixture_message(inbox, "y", NULL);
+
+	assert_ok(message_set_mtime(fixture.txn, a, 1, &fixture.err));
+	assert_maildir(a, "new/1793697120.00001.mailfs");
+	assert_ok(
+		message_set_internaldate(fixture.txn, b, 2, &fixture.err)); /* just delivered: nobody knows the name */
+	assert_maildir(b, "new/2.00002.mailfs");
+	assert_ok(listing_load_by_base_name(
+		fixture.txn, inbox, slice_of("1793697120.00001.mailfs"), &listing, &fixture.err));
+	assert_int_equal(listing.number.value, a.value);
+	listing_finish(&listing);
+	assert_fails(listing_load_by_base_name(
+			     fixture.txn, inbox, slice_of("1793697120.00002.mailfs"), &listing, &fixture.err),
+		ERROR_GONE);
+	/* nor is a made one given to another */
+	assert_fails(
+		message_set_maildir(fixture.txn, a, slice_of("2.00002.mailfs"), false, &fixture.err), ERROR_EXISTS);
 	fixture_commit();
 	fixture_audit();
 }
@@ -800,6 +865,8 @@ main(void)
 		test(a_made_name_that_meets_one_given_in_an_earlier_life_repeats_its_id),
 		test(a_rename_gives_a_name_and_ends_the_old_one),
 		test(a_base_name_ends_when_the_message_leaves_its_mailbox),
+		test(what_nobody_has_looked_at_lies_in_new),
+		test(a_base_name_outlives_another_time),
 		test(flags_change_only_as_seen),
 		test(the_time_of_the_last_change_moves_with_each_and_never_back),
 		test(flags_of_a_tombstone_are_refused),
