@@ -107,8 +107,9 @@ uint32_t
 maildir_name_letters(const struct flags *flags)
 {
 	return (flags->bits & FLAG_ALL) |
-	       (flags->keywords != NULL && flags_has_keyword(flags, SLICE_LITERAL(MAILDIR_PASSED_KEYWORD)) ? MAILDIR_PASSED
-													    : 0);
+	       (flags->keywords != NULL && flags_has_keyword(flags, SLICE_LITERAL(MAILDIR_PASSED_KEYWORD))
+			       ? MAILDIR_PASSED
+			       : 0);
 }
 
 bool
