@@ -31,7 +31,7 @@ bool edit_writer_rename(struct edit_writer *writer, struct mailbox_id mailbox, s
 	struct number replaces, struct error *err) MUST_CHECK;
 /* A time was set on it: it will be the internal date (and means APPEND, not COPY). */
 void edit_writer_set_mtime(struct edit_writer *writer, int64_t mtime_s);
-/* It is made in the Maildir view, under that name: with these flags and no others. The name it was created with is then empty. */
+/* It is made in the Maildir view, under that name: with these flags and no others. The name it was created with is then empty. NULL: it is not. */
 void edit_writer_set_maildir(struct edit_writer *writer, const struct maildir_name *name);
 /* Its bytes are a copy of the local file's they came from, which stays (delivery by link). */
 void edit_writer_keep_local(struct edit_writer *writer);

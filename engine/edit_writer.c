@@ -443,14 +443,17 @@ edit_writer_set_mtime(struct edit_writer *writer, int64_t mtime_s)
 void
 edit_writer_set_maildir(struct edit_writer *writer, const struct maildir_name *name)
 {
-	SCOPED(buf_finish) struct buf leaf = BUF_INIT;
+	struct buf leaf = BUF_INIT;
 	struct error err = ERROR_INIT;
 
-	maildir_name_print(name, &leaf);
 	free(writer->maildir.leaf);
-	writer->maildir.name = *name;
-	writer->maildir.leaf = buf_take(&leaf);
-	writer->maildir.name.base.data = writer->maildir.leaf; /* it begins with the base */
+	writer->maildir.leaf = NULL;
+	if (name != NULL) {
+		maildir_name_print(name, &leaf);
+		writer->maildir.name = *name;
+		writer->maildir.leaf = buf_take(&leaf);
+		writer->maildir.name.base.data = writer->maildir.leaf; /* it begins with the base */
+	}
 	if (!update_pending(writer, &err)) {
 		log_warn("edit", "event=name-not-kept reason=%s", err.text); /* it matters after a crash alone */
 	}

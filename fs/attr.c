@@ -75,9 +75,10 @@ attr_of_message(const struct mount *mount, uint8_t octet, const struct view_mess
 }
 
 void
-attr_of_mailbox(struct mount *mount, uint8_t octet, const struct view_mailbox *mailbox, struct entry *out)
+attr_of_mailbox(
+	struct mount *mount, enum node_kind view, uint8_t octet, const struct view_mailbox *mailbox, struct entry *out)
 {
-	struct node node = {.kind = NODE_MAILBOX, .account = octet, .number = mailbox->id.value};
+	struct node node = {.kind = view, .account = octet, .number = mailbox->id.value};
 
 	fill_directory(mount, node, dir_time(mount, node, mailbox->changed_ns), out);
 }
@@ -148,7 +149,7 @@ load_mailbox(struct mount *mount, struct node node, struct entry *out, struct er
 	if (!view_mailbox_load(mount_account(mount, node.account), (struct mailbox_id){node.number}, &mailbox, err)) {
 		return false;
 	}
-	attr_of_mailbox(mount, node.account, &mailbox, out);
+	attr_of_mailbox(mount, node.kind, node.account, &mailbox, out);
 	return true;
 }
 
@@ -169,9 +170,13 @@ load_node(struct mount *mount, struct node node, struct entry *out, struct error
 {
 	switch (node.kind) {
 	case NODE_ACCOUNTS:
+	case NODE_TMP: /* nobody looks there for what is new */
 		attr_of_root(mount, node, out);
 		return true;
 	case NODE_MAILBOX:
+	case NODE_MAILDIR:
+	case NODE_CUR:
+	case NODE_FRESH:
 		return load_mailbox(mount, node, out, err);
 	case NODE_MESSAGE:
 		return load_message(mount, node, out, err);
@@ -181,6 +186,7 @@ load_node(struct mount *mount, struct node node, struct entry *out, struct error
 	case NODE_REJECTED:
 		return view_control_attr(mount, node, out, err);
 	case NODE_NEW:
+	case NODE_KIND_COUNT:
 		break;
 	}
 	return error_set(err, ERROR_GONE, "nothing came of this file");

@@ -19,9 +19,10 @@ struct entry {
 	bool name_passing; /* the same of the name */
 };
 
-/* Fill an entry from what stands for it. An octet is account_octet's. */
+/* Fill an entry from what stands for it. An octet is account_octet's; `view` is the kind of the mailbox's directory. */
 void attr_of_message(const struct mount *mount, uint8_t octet, const struct view_message *message, struct entry *out);
-void attr_of_mailbox(struct mount *mount, uint8_t octet, const struct view_mailbox *mailbox, struct entry *out);
+void attr_of_mailbox(
+	struct mount *mount, enum node_kind view, uint8_t octet, const struct view_mailbox *mailbox, struct entry *out);
 /* The directory of an account, or the one above several. */
 void attr_of_root(struct mount *mount, struct node node, struct entry *out);
 void attr_of_local(struct mount *mount, uint8_t octet, const struct edit_local *local, struct entry *out);

@@ -5,6 +5,50 @@
 #include "engine/base/log.h"
 #include "fs/file.h"
 #include "fs/mount_internal.h"
+#include "fs/view_maildir.h"
+
+#define NS_PER_S INT64_C(1000000000)
+
+/* A time that was set on it, and not left by a write, is the internal date. */
+static bool
+take_time(struct account *account, struct number id, struct edit_writer *writer, struct error *err)
+{
+	SCOPED(edit_local_finish) struct edit_local local = {0};
+	int64_t apart_ns;
+
+	if (!edit_local_load(account, id, &local, err)) {
+		return false;
+	}
+	apart_ns = local.ctime_ns - local.mtime_ns;
+	if (apart_ns >= NS_PER_S || apart_ns <= -NS_PER_S) {
+		edit_writer_set_mtime(
+			writer, local.mtime_ns / NS_PER_S - (local.mtime_ns % NS_PER_S < 0)); /* whole seconds, down */
+	}
+	return true;
+}
+
+/* A writer of a local file's bytes. */
+static bool
+begin(struct account *account, struct number id, struct node dir, struct slice name, struct number replaces,
+	struct edit_writer **out, struct error *err)
+{
+	struct mailbox_id mailbox = {dir.number};
+	struct maildir_name read;
+
+	if (!node_holds_maildir_names(dir)) {
+		return edit_writer_from_local(account, id, mailbox, name, replaces, out, err);
+	}
+	if (!view_maildir_read_name(dir, name, &read, err) ||
+		!edit_writer_from_local(account, id, mailbox, (struct slice){0}, replaces, out, err)) {
+		return false;
+	}
+	edit_writer_set_maildir(*out, &read);
+	if (!take_time(account, id, *out, err)) {
+		edit_writer_discard(out);
+		return false;
+	}
+	return true;
+}
 
 /* An open one: its handles go on writing to the message-to-be. */
 static bool
@@ -14,8 +58,7 @@ deliver_open(struct mount *mount, struct file *file, struct node dir, struct sli
 	struct edit_writer *writer = NULL;
 	struct error flush = ERROR_INIT;
 
-	if (!edit_writer_from_local(
-		    file->account, file->number, (struct mailbox_id){dir.number}, name, replaces, &writer, err)) {
+	if (!begin(file->account, file->number, dir, name, replaces, &writer, err)) {
 		return false;
 	}
 	/* half written it may be no message yet */
@@ -39,8 +82,7 @@ deliver_closed(struct mount *mount, struct account *account, struct node local, 
 	struct edit_writer *writer = NULL;
 	struct number message = {0}, kept = {0};
 
-	if (!edit_writer_from_local(account, (struct number){local.number}, (struct mailbox_id){dir.number}, name,
-		    replaces, &writer, err)) {
+	if (!begin(account, (struct number){local.number}, dir, name, replaces, &writer, err)) {
 		return false;
 	}
 	if (!edit_writer_flush(writer, false, err)) {
@@ -66,15 +108,17 @@ deliver_local(struct mount *mount, struct node local, struct node dir, struct sl
 	struct file *file = file_hold(mount, mount_inode(mount, local));
 	struct account *account = mount_account(mount, local.account);
 	struct number message = {0};
-	bool done;
+	bool done, settled;
 
 	if (file == NULL) {
 		return deliver_closed(mount, account, local, dir, name, replaces, &message, err);
 	}
 	mutex_lock(&file->lock);
+	/* The RELEASE of a file that was closed just now may be behind this; what a mail program delivers is durable when we return. */
+	settled = node_holds_maildir_names(dir) && !file->dirty;
 	if (file->state != FILE_LOCAL) {
 		done = error_set(err, ERROR_RETRY, "it is being handed over");
-	} else if (file_has_writers(mount, file)) {
+	} else if (!settled && file_has_writers(mount, file)) {
 		done = deliver_open(mount, file, dir, name, replaces, err);
 	} else {
 		done = deliver_closed(mount, account, local, dir, name, replaces, &message, err);
@@ -86,4 +130,30 @@ deliver_local(struct mount *mount, struct node local, struct node dir, struct sl
 	mutex_unlock(&file->lock);
 	file_drop(mount, &file);
 	return done;
+}
+
+bool
+deliver_copy(struct mount *mount, struct node local, struct node dir, struct slice name, struct error *err)
+{
+	struct account *account = mount_account(mount, local.account);
+	struct number message = {0}, kept = {0};
+	struct edit_writer *writer = NULL;
+
+	if (!begin(account, (struct number){local.number}, dir, name, (struct number){0}, &writer, err)) {
+		return false;
+	}
+	edit_writer_keep_local(writer);
+	if (!edit_writer_check(writer, err)) {
+		edit_writer_discard(&writer);
+		return false;
+	}
+	if (!edit_writer_release(&writer, &message, &kept, err)) {
+		return false;
+	}
+	if (message.value == 0) {
+		return error_set(err, ERROR_INVALID, "it can be no message");
+	}
+	file_set_alias(mount, mount_inode(mount, local),
+		(struct node){.kind = NODE_MESSAGE, .account = local.account, .number = (uint32_t)message.value}, true);
+	return true;
 }

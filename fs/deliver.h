@@ -9,5 +9,8 @@
  * name, or 0. */
 bool deliver_local(struct mount *mount, struct node local, struct node dir, struct slice name, struct number replaces,
 	struct error *err) MUST_CHECK;
+/* The same of a copy of its bytes, in cur or new of the Maildir view: the local file stays, and its inode is the message's from now on. */
+bool deliver_copy(struct mount *mount, struct node local, struct node dir, struct slice name, struct error *err)
+	MUST_CHECK;
 
 #endif

@@ -11,6 +11,7 @@
 #include "fs/plain.h"
 #include "fs/view_control.h"
 #include "fs/view_mail.h"
+#include "fs/view_maildir.h"
 
 #define MESSAGE_COOKIE_FIRST (DIR_FIXED_MAX + 1)
 #define SECTION_SHIFT        40
@@ -73,6 +74,18 @@ dir_local_place(struct mount *mount, struct node dir, int *out_kind, uint64_t *o
 	case NODE_MAILBOX:
 		*out_kind = dir.number != 0 ? PLAIN_IN_MAILBOX : PLAIN_IN_ROOT;
 		return true;
+	case NODE_MAILDIR:
+		*out_kind = PLAIN_IN_MAILDIR;
+		return true;
+	case NODE_CUR:
+		*out_kind = PLAIN_IN_CUR;
+		return true;
+	case NODE_FRESH:
+		*out_kind = PLAIN_IN_NEW;
+		return true;
+	case NODE_TMP:
+		*out_kind = PLAIN_IN_TMP;
+		return true;
 	case NODE_LOCAL:
 		*out_kind = PLAIN_IN_DIRECTORY;
 		return true;
@@ -84,6 +97,7 @@ dir_local_place(struct mount *mount, struct node dir, int *out_kind, uint64_t *o
 	case NODE_MESSAGE:
 	case NODE_NEW:
 	case NODE_REJECTED:
+	case NODE_KIND_COUNT:
 		break;
 	}
 	return false;
@@ -106,7 +120,9 @@ dir_touch(struct mount *mount, struct node dir)
 void
 dir_touch_own(struct mount *mount, struct node dir)
 {
-	if ((dir.kind == NODE_MAILBOX && dir.number == 0) || dir.kind == NODE_CONTROL) {
+	bool top = (dir.kind == NODE_MAILBOX || dir.kind == NODE_MAILDIR) && dir.number == 0;
+
+	if (top || dir.kind == NODE_CONTROL || dir.kind == NODE_TMP) {
 		dir_touch(mount, dir);
 	}
 }
@@ -141,6 +157,9 @@ dir_lookup(
 	}
 	if (dir.kind == NODE_MAILBOX) {
 		return view_mail_lookup(mount, dir, text, out, err);
+	}
+	if (dir.kind == NODE_MAILDIR || node_holds_maildir_names(dir)) {
+		return view_maildir_lookup(mount, dir, text, out, out_passing, err);
 	}
 	if (dir_local_place(mount, dir, &kind, &parent)) {
 		return plain_lookup(mount, dir, text, out, err);
@@ -188,6 +207,9 @@ dir_list(struct mount *mount, struct node dir, uint64_t cookie, struct dir_sink 
 	}
 	if (dir.kind == NODE_MAILBOX) {
 		return view_mail_list(mount, dir, section, after, sink, err);
+	}
+	if (dir.kind == NODE_MAILDIR || node_holds_maildir_names(dir)) {
+		return view_maildir_list(mount, dir, section, after, sink, err);
 	}
 	if (dir_local_place(mount, dir, &kind, &parent)) {
 		return section > DIR_LOCAL ||
@@ -267,11 +289,12 @@ dir_answer_open(struct mount *mount, fuse_req_t req, uint64_t inode, struct fuse
 		reply_errno(req, ESTALE);
 		return;
 	}
-	if (dir.kind == NODE_MAILBOX && dir.number != 0) {
+	if ((dir.kind == NODE_MAILBOX && dir.number != 0) || node_holds_maildir_names(dir)) {
 		view_mailbox_opened(mount_account(mount, dir.account), (struct mailbox_id){dir.number});
 	}
 	info->fh = 0;
-	info->cache_readdir = dir.kind != NODE_CONTROL || dir.number == CONTROL_SCRATCH;
+	info->cache_readdir =
+		dir.kind == NODE_CONTROL ? dir.number == CONTROL_SCRATCH : view_maildir_is_made(mount, dir);
 	info->keep_cache = info->cache_readdir;
 	(void)!reply_open(req, info); /* nothing is held for it */
 }

@@ -76,7 +76,8 @@ get(struct mount *mount, uint64_t inode, const char *name, struct buf *out, stru
 	if (!file_resolve(mount, inode, &node)) {
 		return error_errno(err, ESTALE, "no such inode");
 	}
-	if (node.kind == NODE_MESSAGE || (node.kind == NODE_MAILBOX && node.number != 0)) {
+	if (node.kind == NODE_MESSAGE || node_holds_maildir_names(node) ||
+		((node.kind == NODE_MAILBOX || node.kind == NODE_MAILDIR) && node.number != 0)) {
 		return get_engine_attribute(mount, node, name, out, err);
 	}
 	if (node.kind == NODE_LOCAL) {

@@ -13,6 +13,7 @@
 #include "fs/notify.h"
 #include "fs/park.h"
 #include "fs/plain.h"
+#include "fs/view_maildir.h"
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -34,12 +35,18 @@ next_serial_locked(struct mount *mount, uint8_t octet)
 bool
 file_create(struct mount *mount, struct node dir, struct slice name, struct file **out, struct error *err)
 {
+	bool in_maildir = node_holds_maildir_names(dir);
 	struct edit_writer *writer = NULL;
+	struct maildir_name read;
 	struct file *file;
 
-	if (!edit_writer_create(
-		    mount_account(mount, dir.account), (struct mailbox_id){dir.number}, name, &writer, err)) {
+	if ((in_maildir && !view_maildir_read_name(dir, name, &read, err)) ||
+		!edit_writer_create(mount_account(mount, dir.account), (struct mailbox_id){dir.number},
+			in_maildir ? (struct slice){0} : name, &writer, err)) {
 		return false;
+	}
+	if (in_maildir) {
+		edit_writer_set_maildir(writer, &read);
 	}
 	file = file_new(mount, dir.account, FILE_WRITER);
 	file->writer = writer;
@@ -630,14 +637,22 @@ bool
 file_rename(struct mount *mount, struct file *file, struct node dir, struct slice name, struct number replaces,
 	struct error *err)
 {
-	bool done;
+	bool in_maildir = node_holds_maildir_names(dir), done;
+	struct maildir_name read;
 
+	if (in_maildir && !view_maildir_read_name(dir, name, &read, err)) {
+		return false;
+	}
 	mutex_lock(&file->lock);
 	if (file->state != FILE_WRITER) {
 		done = error_set(err, ERROR_RETRY, "it is being handed over");
 		err->sys_errno = EBUSY;
 	} else {
-		done = edit_writer_rename(file->writer, (struct mailbox_id){dir.number}, name, replaces, err);
+		done = edit_writer_rename(file->writer, (struct mailbox_id){dir.number},
+			in_maildir ? (struct slice){0} : name, replaces, err);
+	}
+	if (done) {
+		edit_writer_set_maildir(file->writer, in_maildir ? &read : NULL);
 	}
 	if (done) {
 		mutex_lock(&mount->lock);

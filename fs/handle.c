@@ -422,6 +422,11 @@ answer_opening(struct mount *mount, fuse_req_t req, struct opening *opening, boo
 		break;
 	case NODE_ACCOUNTS:
 	case NODE_MAILBOX:
+	case NODE_MAILDIR:
+	case NODE_CUR:
+	case NODE_FRESH:
+	case NODE_TMP:
+	case NODE_KIND_COUNT:
 		(void)error_errno(&err, EISDIR, "opening a directory as a file");
 		break;
 	}
@@ -528,7 +533,11 @@ static bool
 create(struct mount *mount, struct node dir, struct slice name, mode_t mode, struct entry *out_entry, struct file **out,
 	struct error *err)
 {
-	if (dir.kind != NODE_MAILBOX || name_classify(name) != NAME_MESSAGE) {
+	enum name_class class = name_classify(name);
+	bool is_message =
+		node_holds_maildir_names(dir) ? class != NAME_LOCAL : dir.kind == NODE_MAILBOX && class == NAME_MESSAGE;
+
+	if (!is_message) {
 		return plain_make(mount, dir, name, PLAIN_FILE, mode, NULL, out_entry, err) &&
 		       file_open(mount, out_entry->node, true, out, err);
 	}

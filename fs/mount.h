@@ -13,7 +13,7 @@
 
 #include "engine/engine.h"
 
-enum mount_view { MOUNT_VIEW_MAIL };
+enum mount_view { MOUNT_VIEW_MAIL, MOUNT_VIEW_MAILDIR };
 
 struct mount_options {
 	bool read_only;

@@ -39,6 +39,7 @@ struct mount {
 	pthread_mutex_t
 		taking; /* who has it reads the next request; beneath all ranks, for it is held while brief ones are answered */
 	bool can_expire;
+	_Atomic bool maildir_used; /* somebody looked into the Maildir view: the kernel may know names of it */
 	bool unopened; /* -o ro where all bodies are kept: OPEN and OPENDIR are answered with ENOSYS, and none comes again (design 5) */
 	uid_t uid;
 	gid_t gid;
@@ -65,13 +66,23 @@ struct mount {
 	size_t named_file_count;        /* under lock */
 	uint32_t last_serial;           /* under lock: of NODE_NEW */
 	struct control_reader *readers; /* under lock: who has .mailfs/events open (view_control.c) */
+	struct inode_map
+		unmade; /* under lock: mailbox in the Maildir view -> which of cur, new, tmp are not made yet (view_maildir.c) */
 };
+
+/* The directory of an account in the view that is the root. */
+static inline struct node
+mount_top(const struct mount *mount, uint8_t octet)
+{
+	return (struct node){
+		.kind = mount->options.view == MOUNT_VIEW_MAILDIR ? NODE_MAILDIR : NODE_MAILBOX, .account = octet};
+}
 
 /* The inode number of a node: the root's own where it is the root. */
 static inline uint64_t
 mount_inode(const struct mount *mount, struct node node)
 {
-	if (mount->sole != 0 && node.kind == NODE_MAILBOX && node.number == 0) {
+	if (mount->sole != 0 && node_equal(node, mount_top(mount, mount->sole))) {
 		return NODE_ROOT_INODE;
 	}
 	return node_pack(node);
@@ -85,7 +96,7 @@ mount_node(const struct mount *mount, uint64_t inode, struct node *out)
 		return false;
 	}
 	if (out->kind == NODE_ACCOUNTS && mount->sole != 0) {
-		*out = (struct node){.kind = NODE_MAILBOX, .account = mount->sole};
+		*out = mount_top(mount, mount->sole);
 	}
 	return out->kind == NODE_ACCOUNTS || mount->accounts[out->account].account != NULL;
 }

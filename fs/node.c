@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-enum { VIEW_NONE = 0, VIEW_MAIL = 1, VIEW_CONTROL = 4 };
+enum { VIEW_NONE = 0, VIEW_MAIL = 1, VIEW_MAILDIR = 2, VIEW_CONTROL = 4 };
 
 #define VIEW_SHIFT    48
 #define PART_SHIFT    40
@@ -18,6 +18,10 @@ static const struct {
 	[NODE_NEW] = {VIEW_MAIL, 3},
 	[NODE_CONTROL] = {VIEW_CONTROL, 0},
 	[NODE_REJECTED] = {VIEW_CONTROL, 1},
+	[NODE_MAILDIR] = {VIEW_MAILDIR, 0},
+	[NODE_CUR] = {VIEW_MAILDIR, 1},
+	[NODE_FRESH] = {VIEW_MAILDIR, 2},
+	[NODE_TMP] = {VIEW_MAILDIR, 3},
 };
 
 uint64_t
@@ -41,7 +45,7 @@ node_unpack(uint64_t inode, struct node *out)
 		*out = (struct node){.kind = NODE_ACCOUNTS};
 		return true;
 	}
-	for (unsigned kind = NODE_MESSAGE; kind <= NODE_REJECTED; kind++) {
+	for (unsigned kind = NODE_MESSAGE; kind < NODE_KIND_COUNT; kind++) {
 		if (places[kind].view == view && places[kind].part == part && node.account != 0) {
 			node.kind = (enum node_kind)kind;
 			*out = node;

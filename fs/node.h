@@ -1,7 +1,7 @@
 /* Inode numbers and back, without a table: view 4 | part 8 | account 8 | number 32 bits (design 5, Stat).
  *
  * They stay under 2^53, so that programs which keep them in doubles tell files apart. Number 1 is the kernel's name for the root, whatever stands there.
- * A message has one number in every view. Views 2 (Maildir) and 3 (parts) are not given out yet.
+ * A message has one number in every view. View 3 (parts) is not given out yet.
  */
 #ifndef FS_NODE_H
 #define FS_NODE_H
@@ -19,6 +19,11 @@ enum node_kind {
 	NODE_NEW,      /* made here, and not a message or local name yet: by a serial of this mount */
 	NODE_CONTROL,  /* .mailfs and what is fixed in it: enum control_item */
 	NODE_REJECTED, /* .mailfs/rejected/NAME: by a digest of the name */
+	NODE_MAILDIR,  /* a mailbox in the Maildir view, by its id; 0: .maildir itself */
+	NODE_CUR,      /* its cur, new and tmp */
+	NODE_FRESH,    /* (that is new) */
+	NODE_TMP,
+	NODE_KIND_COUNT,
 };
 
 struct node {
@@ -26,6 +31,13 @@ struct node {
 	uint8_t account; /* account_octet; 0 for NODE_ACCOUNTS */
 	uint32_t number;
 };
+
+/* Tells whether a directory holds messages under the names of a Maildir. */
+static inline bool
+node_holds_maildir_names(struct node node)
+{
+	return node.kind == NODE_CUR || node.kind == NODE_FRESH;
+}
 
 static inline bool
 node_equal(struct node a, struct node b)

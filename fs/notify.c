@@ -10,6 +10,7 @@
 
 #include "engine/base/log.h"
 #include "engine/mail/mailbox_name.h"
+#include "engine/mail/maildir_name.h"
 #include "fs/dir.h"
 #include "fs/handle.h"
 #include "fs/mount_internal.h"
@@ -177,6 +178,47 @@ change_name(struct notify *notify, struct notify_batch *batch, const struct noti
 	}
 }
 
+/* One without letters is found with and without `:2,`; the other name is looked up again. */
+static void
+drop_other_name(struct notify *notify, uint64_t dir, struct slice leaf)
+{
+	static const struct slice info = SLICE_LITERAL(":2,");
+	SCOPED(buf_finish) struct buf other = BUF_INIT;
+	struct maildir_name name;
+
+	if (slice_has_suffix(leaf, info)) {
+		buf_append(&other, slice_head(leaf, leaf.length - info.length));
+	} else if (maildir_name_read(leaf, true, &name) && name.letters == 0) {
+		buf_append(&other, leaf);
+		buf_append(&other, info);
+	} else {
+		return;
+	}
+	drop_name(notify, dir, buf_slice(&other));
+}
+
+/* The same in the Maildir view, where the name moves with the flags, and a message without letters is found under two names. What is told of
+ * a message does not say whether its name is new, so it is always looked up again. */
+static void
+change_in_maildir(struct notify *notify, struct notify_batch *batch, const struct notify_told *told)
+{
+	bool live = told->kind == VIEW_MESSAGE && told->live;
+	struct notify_told named;
+	struct node dir;
+	uint64_t inode;
+
+	if (told->kind == VIEW_MESSAGE && !told->live) {
+		return; /* its name ended, which is told by itself */
+	}
+	if (!notify_batch_in_maildir(notify->mount, told, &named, &dir)) {
+		return;
+	}
+	inode = mount_inode(notify->mount, dir);
+	change_name(notify, batch, &named, inode, live);
+	drop_other_name(notify, inode, named.leaf);
+	notify_batch_mark_maildir(notify->mount, batch, told->octet, told->mailbox);
+}
+
 static void
 apply_message(struct notify *notify, struct notify_batch *batch, const struct notify_told *told)
 {
@@ -184,8 +226,11 @@ apply_message(struct notify *notify, struct notify_batch *batch, const struct no
 	struct node dir = {NODE_MAILBOX, told->octet, told->mailbox};
 	struct node message = {NODE_MESSAGE, told->octet, (uint32_t)told->number};
 
-	if (told->kind == VIEW_NAME_ENDED) {
+	if (told->kind == VIEW_NAME_ENDED && told->leaf.length > 0) {
 		change_name(notify, batch, told, mount_inode(mount, dir), false);
+	}
+	change_in_maildir(notify, batch, told);
+	if (told->kind == VIEW_NAME_ENDED) {
 		return;
 	}
 	if (told->live) {
@@ -218,27 +263,37 @@ apply_begun(struct notify *notify, struct notify_batch *batch)
 static void
 apply_local(struct notify *notify, struct notify_batch *batch, const struct notify_told *told)
 {
-	static const enum node_kind kinds[] = {
-		[PLAIN_IN_MAILBOX] = NODE_MAILBOX,
-		[PLAIN_IN_DIRECTORY] = NODE_LOCAL,
-		[PLAIN_IN_SCRATCH] = NODE_CONTROL,
-		[PLAIN_IN_ROOT] = NODE_MAILBOX,
-	};
-	struct node dir = {.account = told->octet, .number = (uint32_t)told->parent};
+	struct node dir;
 	uint64_t inode = mount_inode(notify->mount, (struct node){NODE_LOCAL, told->octet, (uint32_t)told->number});
 
-	if (told->parent_kind < 0 || (size_t)told->parent_kind >= ARRAY_LENGTH(kinds)) {
+	if (!plain_directory(told->octet, told->parent_kind, told->parent, &dir)) {
 		return;
-	}
-	dir.kind = kinds[told->parent_kind];
-	if (told->parent_kind == PLAIN_IN_SCRATCH) {
-		dir.number = CONTROL_SCRATCH;
-	} else if (told->parent_kind == PLAIN_IN_ROOT) {
-		dir.number = 0;
 	}
 	change_name(notify, batch, told, mount_inode(notify->mount, dir), told->live);
 	if (told->live) {
 		drop_inode(notify, inode, false);
+	}
+}
+
+/* In one view, which is the kind of the parent. */
+static void
+change_mailbox(struct notify *notify, struct notify_batch *batch, const struct notify_told *told, struct node parent,
+	bool ended)
+{
+	static const char *const parts[] = {"cur", "new", "tmp"};
+	struct mount *mount = notify->mount;
+	uint64_t mailbox = mount_inode(mount, (struct node){parent.kind, told->octet, told->mailbox});
+
+	if (parent.number == 0) {
+		dir_touch(mount, parent); /* the engine keeps no time of the top that we could ask for */
+	}
+	change_name(notify, batch, told, mount_inode(mount, parent), !ended);
+	if (ended) {
+		return;
+	}
+	drop_inode(notify, mailbox, parent.kind == NODE_MAILDIR);
+	for (size_t i = 0; parent.kind == NODE_MAILDIR && i < ARRAY_LENGTH(parts); i++) {
+		expire_name(notify, mailbox, slice_of(parts[i])); /* they come and go with what it may hold */
 	}
 }
 
@@ -252,12 +307,10 @@ apply_mailbox(struct notify *notify, struct notify_batch *batch, const struct no
 	if (!notify_batch_parent(mount, told, &parent.number)) {
 		return; /* what was above it is gone: nothing below it can be reached */
 	}
-	if (parent.number == 0) {
-		dir_touch(mount, parent); /* the engine keeps no time of the top that we could ask for */
-	}
-	change_name(notify, batch, told, mount_inode(mount, parent), !ended);
-	if (!ended) {
-		drop_inode(notify, mount_inode(mount, (struct node){NODE_MAILBOX, told->octet, told->mailbox}), false);
+	change_mailbox(notify, batch, told, parent, ended);
+	if (mount->maildir_used) {
+		parent.kind = NODE_MAILDIR;
+		change_mailbox(notify, batch, told, parent, ended);
 	}
 }
 

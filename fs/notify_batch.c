@@ -4,6 +4,7 @@
 
 #include "engine/base/log.h"
 #include "engine/mail/mailbox_name.h"
+#include "engine/mail/maildir_name.h"
 #include "fs/mount_internal.h"
 #include "fs/name.h"
 #include "fs/view_control.h"
@@ -49,6 +50,7 @@ notify_batch_collect(void *context, const struct view_change *change)
 		.number = is_mailbox ? change->mailbox.value : change->number.value,
 		.mailbox = change->mailbox.value,
 		.name = arena_copy(&batch->arena, change->name),
+		.maildir = arena_copy(&batch->arena, change->maildir),
 		.live = change->live,
 		.here = change->here,
 		.parent_kind = change->parent_kind,
@@ -70,6 +72,30 @@ notify_batch_mark(struct notify_batch *batch, uint64_t dir_inode)
 		batch->marked = grown(batch->marked, &batch->marked_capacity, sizeof(*batch->marked));
 	}
 	batch->marked[batch->marked_count++] = dir_inode;
+}
+
+bool
+notify_batch_in_maildir(
+	struct mount *mount, const struct notify_told *told, struct notify_told *out_told, struct node *out_dir)
+{
+	struct maildir_name name;
+
+	if (!mount->maildir_used || !maildir_name_read_path(told->maildir, &name)) {
+		return false;
+	}
+	*out_told = *told;
+	out_told->leaf = slice_skip(told->maildir, strlen("cur/"));
+	*out_dir = (struct node){name.is_new ? NODE_FRESH : NODE_CUR, told->octet, told->mailbox};
+	return true;
+}
+
+void
+notify_batch_mark_maildir(struct mount *mount, struct notify_batch *batch, uint8_t octet, uint32_t mailbox)
+{
+	if (mount->maildir_used) {
+		notify_batch_mark(batch, mount_inode(mount, (struct node){NODE_CUR, octet, mailbox}));
+		notify_batch_mark(batch, mount_inode(mount, (struct node){NODE_FRESH, octet, mailbox}));
+	}
 }
 
 struct walk {
@@ -116,8 +142,12 @@ walk_mailboxes(struct walk *walk, struct error *err)
 static bool
 mark_one(struct walk *walk, const struct view_mailbox *mailbox)
 {
-	notify_batch_mark(
-		walk->context, mount_inode(walk->mount, (struct node){NODE_MAILBOX, walk->octet, mailbox->id.value}));
+	static const enum node_kind kinds[] = {NODE_MAILBOX, NODE_MAILDIR, NODE_CUR, NODE_FRESH};
+
+	for (size_t i = 0; i < (walk->mount->maildir_used ? ARRAY_LENGTH(kinds) : 1); i++) {
+		notify_batch_mark(walk->context,
+			mount_inode(walk->mount, (struct node){kinds[i], walk->octet, mailbox->id.value}));
+	}
 	return true;
 }
 
@@ -128,6 +158,7 @@ notify_batch_mark_all(struct mount *mount, struct notify_batch *batch)
 	struct error err = ERROR_INIT;
 
 	notify_batch_mark(batch, mount_inode(mount, (struct node){.kind = NODE_MAILBOX, .account = batch->octet}));
+	notify_batch_mark(batch, mount_inode(mount, (struct node){.kind = NODE_MAILDIR, .account = batch->octet}));
 	if (!walk_mailboxes(&walk, &err)) {
 		log_warn("notify", "event=walk error=\"%s\"", err.text);
 	}
@@ -256,7 +287,7 @@ notify_batch_look(struct mount *mount, struct notify_known *known, struct notify
 	uint64_t value;
 
 	for (size_t i = 0; i < batch->count; i++) {
-		if (batch->items[i].kind == VIEW_NAME_ENDED) {
+		if (batch->items[i].kind == VIEW_NAME_ENDED && batch->items[i].leaf.length > 0) {
 			inode_map_put(&ended, inode_of_message(mount, &batch->items[i]), 1);
 		}
 	}
@@ -348,7 +379,8 @@ static const struct notify_told *
 ended_name(const struct notify_batch *batch, const struct notify_told *told, enum view_change_kind kind)
 {
 	for (size_t i = 0; i < batch->count; i++) {
-		if (batch->items[i].kind == kind && batch->items[i].number == told->number) {
+		if (batch->items[i].kind == kind && batch->items[i].number == told->number &&
+			batch->items[i].leaf.length > 0) {
 			return &batch->items[i];
 		}
 	}
@@ -448,7 +480,7 @@ notify_batch_tell(struct mount *mount, struct notify_known *known, struct notify
 			}
 			break;
 		case VIEW_NAME_ENDED:
-			if (heard) {
+			if (heard && told->leaf.length > 0) {
 				tell_ended(mount, batch, told);
 			}
 			break;

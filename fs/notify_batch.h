@@ -15,8 +15,9 @@ struct notify_told { /* view_change, with its texts kept */
 	uint64_t modseq; /* 0: not known, and late enough */
 	uint64_t number; /* of a message or local name; of a mailbox its id */
 	uint32_t mailbox;
-	struct slice name; /* as told: of a mailbox the whole one */
-	struct slice leaf; /* the file name */
+	struct slice name;    /* as told: of a mailbox the whole one */
+	struct slice leaf;    /* the file name */
+	struct slice maildir; /* of a message: its name in the Maildir view, as cur/BASE:2,S */
 	bool live, here;
 	int parent_kind;
 	uint64_t parent;
@@ -58,6 +59,11 @@ bool notify_batch_look(struct mount *mount, struct notify_known *known, struct n
 bool notify_batch_look_on(struct mount *mount, struct notify_known *known, struct notify_batch *batch);
 /* Finds the directory that a mailbox's name is in; false if it is not there any more. */
 bool notify_batch_parent(struct mount *mount, const struct notify_told *told, uint32_t *out_mailbox);
+/* The same as told of the file name in the Maildir view, and its directory there; false if it has none, or the kernel knows nothing of that view. */
+bool notify_batch_in_maildir(
+	struct mount *mount, const struct notify_told *told, struct notify_told *out_told, struct node *out_dir);
+/* Marks cur and new of a mailbox, whose times move with each change in it, to be listed anew. */
+void notify_batch_mark_maildir(struct mount *mount, struct notify_batch *batch, uint8_t octet, uint32_t mailbox);
 /* Marks a directory, or all of an account, to be listed anew. */
 void notify_batch_mark(struct notify_batch *batch, uint64_t dir_inode);
 void notify_batch_mark_all(struct mount *mount, struct notify_batch *batch);

@@ -16,6 +16,7 @@
 #include "fs/rename.h"
 #include "fs/view_control.h"
 #include "fs/view_mail.h"
+#include "fs/view_maildir.h"
 
 /* Names the request's mount, and counts. */
 static struct mount *
@@ -152,6 +153,21 @@ answer_made(struct mount *mount, fuse_req_t req, uint8_t octet, struct notify_ti
 	}
 }
 
+static bool
+make_directory(
+	struct mount *mount, struct node dir, struct slice name, mode_t mode, struct entry *out, struct error *err)
+{
+	bool is_local = name.data[0] == '.';
+
+	if (!is_local && dir.kind == NODE_MAILBOX) {
+		return view_mail_mkdir(mount, dir, name, out, err);
+	}
+	if (!is_local && (dir.kind == NODE_MAILDIR || node_holds_maildir_names(dir))) {
+		return view_maildir_mkdir(mount, dir, name, out, err);
+	}
+	return plain_make(mount, dir, name, PLAIN_DIRECTORY, mode, NULL, out, err);
+}
+
 static void
 do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
@@ -166,9 +182,7 @@ do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		return;
 	}
 	own = begin_own(mount, dir, name, 0);
-	made = dir.kind == NODE_MAILBOX && name[0] != '.'
-		       ? view_mail_mkdir(mount, dir, slice_of(name), &entry, &err)
-		       : plain_make(mount, dir, slice_of(name), PLAIN_DIRECTORY, mode, NULL, &entry, &err);
+	made = make_directory(mount, dir, slice_of(name), mode, &entry, &err);
 	answer_made(mount, req, dir.account, own, made, &entry, &err);
 }
 
@@ -185,7 +199,8 @@ do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *na
 	if (!begin_change(mount, req, parent, name, &dir)) {
 		return;
 	}
-	if (dir.kind == NODE_MAILBOX && name_classify(slice_of(name)) != NAME_LOCAL) {
+	if ((dir.kind == NODE_MAILBOX || node_holds_maildir_names(dir)) &&
+		name_classify(slice_of(name)) != NAME_LOCAL) {
 		reply_errno(req, EPERM);
 		return;
 	}
@@ -204,8 +219,19 @@ do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t
 static void
 do_link(fuse_req_t req, fuse_ino_t inode, fuse_ino_t parent, const char *name)
 {
-	(void)begin(req, FUSE_LINK);
-	reply_errno(req, EPERM);
+	struct mount *mount = begin(req, FUSE_LINK);
+	struct error err = ERROR_INIT;
+	struct entry entry;
+	struct node dir;
+	struct notify_ticket *own;
+	bool made;
+
+	if (!begin_change(mount, req, parent, name, &dir)) {
+		return;
+	}
+	own = begin_own(mount, dir, name, 0);
+	made = view_maildir_link(mount, inode, dir, slice_of(name), &entry, &err);
+	answer_made(mount, req, dir.account, own, made, &entry, &err);
 }
 
 static bool
@@ -215,6 +241,10 @@ unlink_entry(struct mount *mount, struct node dir, const char *name, const struc
 
 	switch (entry->node.kind) {
 	case NODE_MESSAGE:
+		if (node_holds_maildir_names(dir)) { /* as mail programs mean it */
+			return edit_message_expunge(
+				mount_account(mount, dir.account), (struct number){entry->node.number}, err);
+		}
 		return edit_message_remove(mount_account(mount, dir.account), (struct number){entry->node.number}, err);
 	case NODE_LOCAL:
 		return plain_unlink(mount, dir, entry->node, err);
@@ -231,6 +261,11 @@ unlink_entry(struct mount *mount, struct node dir, const char *name, const struc
 		return view_control_unlink(mount, entry->node, slice_of(name), err);
 	case NODE_MAILBOX:
 	case NODE_ACCOUNTS:
+	case NODE_MAILDIR:
+	case NODE_CUR:
+	case NODE_FRESH:
+	case NODE_TMP:
+	case NODE_KIND_COUNT:
 		break;
 	}
 	return error_errno(err, EISDIR, "%s", name);
@@ -245,8 +280,11 @@ rmdir_entry(struct mount *mount, struct node dir, const char *name, const struct
 	if (entry->node.kind == NODE_LOCAL) {
 		return plain_unlink(mount, dir, entry->node, err);
 	}
-	if (entry->node.kind == NODE_MAILBOX && entry->node.number != 0) {
-		if (!view_mail_rmdir(mount, entry->node, err)) {
+	bool in_maildir = entry->node.kind == NODE_MAILDIR || node_holds_maildir_names(entry->node) ||
+			  entry->node.kind == NODE_TMP;
+
+	if ((entry->node.kind == NODE_MAILBOX || in_maildir) && entry->node.number != 0) {
+		if (!(in_maildir ? view_maildir_rmdir : view_mail_rmdir)(mount, entry->node, err)) {
 			return false;
 		}
 		dir_touch_own(mount, dir);

@@ -41,8 +41,9 @@ struct options_words {
 /* `-o` of mount. */
 struct options_mount {
 	bool read_only;
-	bool nosync; /* no engine of its own keeps the accounts in step */
-	bool xattrs; /* LISTXATTR lists the two writable attributes */
+	bool nosync;  /* no engine of its own keeps the accounts in step */
+	bool maildir; /* the Maildir view is the root */
+	bool xattrs;  /* LISTXATTR lists the two writable attributes */
 	bool allow_other;
 	bool nofail;             /* an empty tree, and success, where nothing can be reached */
 	const char *setuid_user; /* or NULL */

@@ -158,12 +158,11 @@ read_umask(const char *value, mode_t *out, struct error *err)
 }
 
 static bool
-read_view(const char *value, struct error *err)
+read_view(const char *value, bool *out_maildir, struct error *err)
 {
-	if (strcmp(value, "mail") != 0) {
-		return error_set(err, ERROR_INVALID, "'-o view=%s': the one view there is, is mail", value);
-	}
-	return true;
+	*out_maildir = strcmp(value, "maildir") == 0;
+	return *out_maildir || strcmp(value, "mail") == 0 ||
+	       error_set(err, ERROR_INVALID, "'-o view=%s': the views are mail and maildir", value);
 }
 
 static bool
@@ -194,7 +193,7 @@ take_meaning(struct options *options, enum meaning meaning, const char *word, co
 		mount->nofail = true;
 		return true;
 	case VIEW:
-		return read_view(value, err);
+		return read_view(value, &mount->maildir, err);
 	case SETUID:
 		mount->setuid_user = value;
 		return true;

@@ -43,7 +43,7 @@ plain_lookup(struct mount *mount, struct node dir, struct slice name, struct ent
 /* Names are collected, and put when the engine is done: of one that is open its file knows the size. */
 struct page {
 	struct mount *mount;
-	uint8_t octet;
+	struct node dir;
 	size_t count;
 	struct entry entries[PAGE_NAMES];
 	char *names[PAGE_NAMES];
@@ -54,7 +54,7 @@ collect(void *context, const struct edit_local *local)
 {
 	struct page *page = context;
 
-	attr_of_local(page->mount, page->octet, local, &page->entries[page->count]);
+	attr_of_local(page->mount, page->dir.account, local, &page->entries[page->count]);
 	page->names[page->count++] = slice_dup(slice_of(local->name));
 	return page->count < PAGE_NAMES;
 }
@@ -64,8 +64,10 @@ put_page(struct page *page, bool without_dots, struct dir_sink *sink)
 {
 	for (size_t i = 0; i < page->count; i++) {
 		struct entry *entry = &page->entries[i];
+		bool shown = !without_dots || page->names[i][0] != '.';
 
-		if (!sink->full && (!without_dots || page->names[i][0] != '.')) {
+		/* one that just became local was listed as being written */
+		if (!sink->full && shown && file_by_name(page->mount, page->dir, slice_of(page->names[i])) == 0) {
 			(void)file_attr_if_open(page->mount, entry);
 			(void)dir_put(sink, page->names[i], entry, dir_cookie(DIR_LOCAL, entry->node.number));
 		}
@@ -91,7 +93,7 @@ plain_list(struct mount *mount, struct node dir, uint32_t after, bool without_do
 	}
 	while (done && more && !sink->full) {
 		page->mount = mount;
-		page->octet = dir.account;
+		page->dir = dir;
 		page->count = 0;
 		done = edit_local_each(mount_account(mount, dir.account), kind, parent, after, collect, page, err);
 		more = page->count == PAGE_NAMES;
@@ -104,18 +106,51 @@ plain_list(struct mount *mount, struct node dir, uint32_t after, bool without_do
 	return done;
 }
 
-/* The names of views, which stand in the account's directory. */
+/* The names of views, which stand in the account's directory, and those that a Maildir has. */
 static bool
 is_reserved(struct node dir, struct slice name)
 {
-	static const char *const names[] = {".mailfs", ".maildir", ".parts", ".search"};
+	static const char *const tops[] = {".mailfs", ".maildir", ".parts", ".search"};
+	static const char *const maildirs[] = {"cur", "new", "tmp"};
+	bool top = (dir.kind == NODE_MAILBOX || dir.kind == NODE_MAILDIR) && dir.number == 0;
 
-	for (size_t i = 0; dir.kind == NODE_MAILBOX && dir.number == 0 && i < ARRAY_LENGTH(names); i++) {
-		if (slice_equal(name, slice_of(names[i]))) {
+	for (size_t i = 0; top && i < ARRAY_LENGTH(tops); i++) {
+		if (slice_equal(name, slice_of(tops[i]))) {
+			return true;
+		}
+	}
+	for (size_t i = 0; !top && dir.kind == NODE_MAILDIR && i < ARRAY_LENGTH(maildirs); i++) {
+		if (slice_equal(name, slice_of(maildirs[i]))) {
 			return true;
 		}
 	}
 	return false;
+}
+
+bool
+plain_directory(uint8_t octet, int parent_kind, uint64_t parent, struct node *out)
+{
+	static const enum node_kind kinds[] = {
+		[PLAIN_IN_MAILBOX] = NODE_MAILBOX,
+		[PLAIN_IN_DIRECTORY] = NODE_LOCAL,
+		[PLAIN_IN_SCRATCH] = NODE_CONTROL,
+		[PLAIN_IN_ROOT] = NODE_MAILBOX,
+		[PLAIN_IN_MAILDIR] = NODE_MAILDIR,
+		[PLAIN_IN_CUR] = NODE_CUR,
+		[PLAIN_IN_NEW] = NODE_FRESH,
+		[PLAIN_IN_TMP] = NODE_TMP,
+	};
+
+	if (parent_kind < 0 || (size_t)parent_kind >= ARRAY_LENGTH(kinds)) {
+		return false;
+	}
+	*out = (struct node){.kind = kinds[parent_kind], .account = octet, .number = (uint32_t)parent};
+	if (parent_kind == PLAIN_IN_SCRATCH) {
+		out->number = CONTROL_SCRATCH;
+	} else if (parent_kind == PLAIN_IN_ROOT) {
+		out->number = 0;
+	}
+	return true;
 }
 
 bool
@@ -141,12 +176,16 @@ plain_make(struct mount *mount, struct node dir, struct slice name, int kind, mo
 bool
 plain_unlink(struct mount *mount, struct node dir, struct node node, struct error *err)
 {
+	struct node now = {0};
 	struct file *file;
 
 	if (!edit_local_remove(mount_account(mount, node.account), (struct number){node.number}, err)) {
 		return false;
 	}
-	file = file_hold(mount, mount_inode(mount, node));
+	/* Delivered by a link its inode is the message's, which stays. */
+	file = file_resolve(mount, mount_inode(mount, node), &now) && node_equal(now, node)
+		       ? file_hold(mount, mount_inode(mount, node))
+		       : NULL;
 	if (file != NULL) {
 		file_unlink(mount, file);
 		file_drop(mount, &file);
@@ -166,21 +205,14 @@ may_be_mail(const struct edit_local *local)
 bool
 plain_update(struct mount *mount, uint8_t octet, const struct edit_local *local, struct error *err)
 {
-	static const enum node_kind kinds[] = {
-		[PLAIN_IN_MAILBOX] = NODE_MAILBOX,
-		[PLAIN_IN_DIRECTORY] = NODE_LOCAL,
-		[PLAIN_IN_SCRATCH] = NODE_CONTROL,
-		[PLAIN_IN_ROOT] = NODE_MAILBOX,
-	};
-	struct node dir = {.account = octet, .number = (uint32_t)local->parent};
 	struct notify_own own = {
 		.name = slice_of(local->name), .number = local->id.value, .live = true, .dir_known = true};
 	struct notify_ticket *ticket;
+	struct node dir;
 	bool done;
 
-	dir.kind = kinds[local->parent_kind];
-	if (local->parent_kind == PLAIN_IN_SCRATCH) {
-		dir.number = CONTROL_SCRATCH;
+	if (!plain_directory(octet, local->parent_kind, local->parent, &dir)) {
+		return error_set(err, ERROR_DAMAGED, "a local name in no place that is known");
 	}
 	own.dir_inode = mount_inode(mount, dir);
 	ticket = notify_own_begin(mount->notify, octet, &own, 1);

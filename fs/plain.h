@@ -4,12 +4,18 @@
 
 #include "fs/dir.h"
 
-enum plain_parent {
+enum plain_parent { /* edit_local.parent_kind */
 	PLAIN_IN_MAILBOX,
 	PLAIN_IN_DIRECTORY,
 	PLAIN_IN_SCRATCH,
-	PLAIN_IN_ROOT
-};                                                              /* edit_local.parent_kind */
+	PLAIN_IN_ROOT,
+	PLAIN_IN_MAILDIR,
+	PLAIN_IN_CUR,
+	PLAIN_IN_NEW,
+	PLAIN_IN_TMP,
+};
+/* The directory of such a place; false if there is none such. The other way: dir_local_place. */
+bool plain_directory(uint8_t octet, int parent_kind, uint64_t parent, struct node *out);
 enum plain_kind { PLAIN_FILE, PLAIN_DIRECTORY, PLAIN_SYMLINK }; /* edit_local.kind */
 
 bool plain_lookup(struct mount *mount, struct node dir, struct slice name, struct entry *out, struct error *err)

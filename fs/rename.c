@@ -10,19 +10,10 @@
 #include "fs/notify.h"
 #include "fs/plain.h"
 #include "fs/view_mail.h"
+#include "fs/view_maildir.h"
 
-/* One rename(2), looked up on both sides. */
-struct renaming {
-	struct node from_dir, to_dir;
-	struct slice from_name, to_name;
-	struct entry source;
-	struct entry target; /* when there is one */
-	bool replaces;
-};
-
-/* The message that would be replaced, or 0. */
-static struct number
-replaced_message(const struct renaming *renaming)
+struct number
+rename_replaced_message(const struct renaming *renaming)
 {
 	return (struct number){
 		renaming->replaces && renaming->target.node.kind == NODE_MESSAGE ? renaming->target.node.number : 0};
@@ -34,9 +25,8 @@ is_mailbox(struct node node)
 	return node.kind == NODE_MAILBOX && node.number != 0;
 }
 
-/* Takes away what stands under the new name and is no message; a message is replaced by the engine, with the flags it had. */
-static bool
-clear_target(struct mount *mount, const struct renaming *renaming, struct error *err)
+bool
+rename_clear_target(struct mount *mount, const struct renaming *renaming, struct error *err)
 {
 	struct file *file;
 
@@ -59,6 +49,11 @@ clear_target(struct mount *mount, const struct renaming *renaming, struct error 
 	case NODE_ACCOUNTS:
 	case NODE_CONTROL:
 	case NODE_REJECTED:
+	case NODE_MAILDIR:
+	case NODE_CUR:
+	case NODE_FRESH:
+	case NODE_TMP:
+	case NODE_KIND_COUNT:
 		break;
 	}
 	return error_errno(err, EACCES, "what has this name cannot be replaced");
@@ -73,10 +68,10 @@ rename_message(struct mount *mount, const struct renaming *renaming, struct erro
 		/* a local file is another thing: mv copies it there, and takes the message away as rm does */
 		return error_errno(err, EXDEV, "a message is not a local file");
 	}
-	return clear_target(mount, renaming, err) &&
+	return rename_clear_target(mount, renaming, err) &&
 	       edit_message_move(account, (struct number){renaming->source.node.number},
-		       (struct mailbox_id){renaming->to_dir.number}, renaming->to_name, replaced_message(renaming),
-		       err);
+		       (struct mailbox_id){renaming->to_dir.number}, renaming->to_name,
+		       rename_replaced_message(renaming), err);
 }
 
 static bool
@@ -88,14 +83,14 @@ rename_new(struct mount *mount, const struct renaming *renaming, struct error *e
 	if (!is_mailbox(renaming->to_dir) || name_classify(renaming->to_name) != NAME_MESSAGE) {
 		return error_errno(err, EBUSY, "it is being written");
 	}
-	if (!clear_target(mount, renaming, err)) {
+	if (!rename_clear_target(mount, renaming, err)) {
 		return false;
 	}
 	file = file_hold(mount, renaming->source.inode);
 	if (file == NULL) {
 		return error_set(err, ERROR_RETRY, "it was handed over just now");
 	}
-	done = file_rename(mount, file, renaming->to_dir, renaming->to_name, replaced_message(renaming), err);
+	done = file_rename(mount, file, renaming->to_dir, renaming->to_name, rename_replaced_message(renaming), err);
 	file_drop(mount, &file);
 	if (done) {
 		dir_touch(mount, renaming->from_dir);
@@ -114,9 +109,9 @@ rename_local(struct mount *mount, const struct renaming *renaming, struct error 
 	if (is_file && is_mailbox(renaming->to_dir) && (class == NAME_MESSAGE || onto_message)) {
 		if (onto_message) {
 			return deliver_local(mount, renaming->source.node, renaming->to_dir, renaming->to_name,
-				replaced_message(renaming), err);
+				rename_replaced_message(renaming), err);
 		}
-		return clear_target(mount, renaming, err) &&
+		return rename_clear_target(mount, renaming, err) &&
 		       deliver_local(mount, renaming->source.node, renaming->to_dir, renaming->to_name,
 			       (struct number){0}, err);
 	}
@@ -124,7 +119,7 @@ rename_local(struct mount *mount, const struct renaming *renaming, struct error 
 		(!is_file || renaming->to_dir.number == 0)) {
 		return error_errno(err, EXDEV, "here such a name is a mailbox's or a message's");
 	}
-	return clear_target(mount, renaming, err) &&
+	return rename_clear_target(mount, renaming, err) &&
 	       plain_move(mount, renaming->source.node, renaming->to_dir, renaming->to_name, err);
 }
 
@@ -149,6 +144,9 @@ rename_mailbox(struct mount *mount, const struct renaming *renaming, struct erro
 static bool
 carry_out(struct mount *mount, const struct renaming *renaming, struct error *err)
 {
+	if (view_maildir_renames(renaming)) {
+		return view_maildir_rename(mount, renaming, err);
+	}
 	switch (renaming->source.node.kind) {
 	case NODE_MESSAGE:
 		return rename_message(mount, renaming, err);
@@ -162,6 +160,11 @@ carry_out(struct mount *mount, const struct renaming *renaming, struct error *er
 		return error_errno(err, EXDEV, "a rejected file is read, or removed");
 	case NODE_ACCOUNTS:
 	case NODE_CONTROL:
+	case NODE_MAILDIR:
+	case NODE_CUR:
+	case NODE_FRESH:
+	case NODE_TMP:
+	case NODE_KIND_COUNT:
 		break;
 	}
 	return error_errno(err, EACCES, "it is a part of the mount");

@@ -12,6 +12,7 @@
 #include "fs/view_control.h"
 
 #define CONTROL_NAME ".mailfs"
+#define MAILDIR_NAME ".maildir"
 
 /* Numbers have 32 bits in an inode; one beyond them cannot be shown. */
 static bool
@@ -61,8 +62,8 @@ mailbox_name(struct mount *mount, struct node dir, struct buf *out, struct error
 	return true;
 }
 
-static bool
-lookup_mailbox(struct mount *mount, struct node dir, struct slice name, struct entry *out, struct error *err)
+bool
+view_mail_lookup_mailbox(struct mount *mount, struct node dir, struct slice name, struct entry *out, struct error *err)
 {
 	SCOPED(view_mailbox_finish) struct view_mailbox mailbox = {0};
 	SCOPED(buf_finish) struct buf parent = BUF_INIT, whole = BUF_INIT;
@@ -79,7 +80,7 @@ lookup_mailbox(struct mount *mount, struct node dir, struct slice name, struct e
 	if (!view_mailbox_by_name(mount_account(mount, dir.account), buf_slice(&whole), &mailbox, err)) {
 		return false;
 	}
-	attr_of_mailbox(mount, dir.account, &mailbox, out);
+	attr_of_mailbox(mount, dir.kind, dir.account, &mailbox, out);
 	return true;
 }
 
@@ -90,9 +91,9 @@ view_mail_lookup(struct mount *mount, struct node dir, struct slice name, struct
 {
 	/* what a name most likely is comes first; what is a mailbox for all others cannot be hidden by a local file */
 	static lookup_step *const orders[][3] = {
-		[NAME_MESSAGE] = {lookup_message, plain_lookup, lookup_mailbox},
-		[NAME_LOCAL] = {plain_lookup, lookup_mailbox, NULL},
-		[NAME_OTHER] = {lookup_mailbox, lookup_message, plain_lookup},
+		[NAME_MESSAGE] = {lookup_message, plain_lookup, view_mail_lookup_mailbox},
+		[NAME_LOCAL] = {plain_lookup, view_mail_lookup_mailbox, NULL},
+		[NAME_OTHER] = {view_mail_lookup_mailbox, lookup_message, plain_lookup},
 	};
 	lookup_step *const *order = orders[name_classify(name)];
 	uint64_t inode = file_by_name(mount, dir, name);
@@ -101,6 +102,10 @@ view_mail_lookup(struct mount *mount, struct node dir, struct slice name, struct
 		return view_control_attr(mount,
 			(struct node){.kind = NODE_CONTROL, .account = dir.account, .number = CONTROL_DIRECTORY}, out,
 			err);
+	}
+	if (dir.number == 0 && slice_equal(name, SLICE_LITERAL(MAILDIR_NAME))) {
+		attr_of_root(mount, (struct node){.kind = NODE_MAILDIR, .account = dir.account}, out);
+		return true;
 	}
 	if (inode != 0 && attr_load(mount, inode, out, err)) {
 		return true;
@@ -129,7 +134,7 @@ view_mail_lookup_account(struct mount *mount, struct slice name, struct entry *o
 		const struct mount_account *account = &mount->accounts[octet];
 
 		if (account->account != NULL && slice_equal(name, slice_of(account->directory))) {
-			attr_of_root(mount, (struct node){.kind = NODE_MAILBOX, .account = (uint8_t)octet}, out);
+			attr_of_root(mount, mount_top(mount, (uint8_t)octet), out);
 			return true;
 		}
 	}
@@ -138,8 +143,8 @@ view_mail_lookup_account(struct mount *mount, struct slice name, struct entry *o
 
 /* --- listing --- */
 
-static bool
-list_new(struct mount *mount, struct node dir, uint32_t after, struct dir_sink *sink, struct error *err)
+bool
+view_mail_list_new(struct mount *mount, struct node dir, uint32_t after, struct dir_sink *sink, struct error *err)
 {
 	uint64_t *inodes;
 	size_t count = file_list_new(mount, dir, after, &inodes);
@@ -189,7 +194,7 @@ collect_child(void *context, const struct view_mailbox *mailbox)
 		}
 	}
 	child = &children->items[children->count++];
-	attr_of_mailbox(children->mount, children->dir.account, mailbox, &child->entry);
+	attr_of_mailbox(children->mount, children->dir.kind, children->dir.account, mailbox, &child->entry);
 	child->name = buf_take(&name);
 	return true;
 }
@@ -202,8 +207,8 @@ by_id(const void *a, const void *b)
 	return x->entry.node.number < y->entry.node.number ? -1 : x->entry.node.number > y->entry.node.number;
 }
 
-static bool
-list_mailboxes(struct mount *mount, struct node dir, uint32_t after, struct dir_sink *sink, struct error *err)
+bool
+view_mail_list_mailboxes(struct mount *mount, struct node dir, uint32_t after, struct dir_sink *sink, struct error *err)
 {
 	struct children children = {.mount = mount, .dir = dir, .after = after};
 	SCOPED(buf_finish) struct buf parent = BUF_INIT;
@@ -278,7 +283,8 @@ bool
 view_mail_list(struct mount *mount, struct node dir, enum dir_section section, uint32_t after, struct dir_sink *sink,
 	struct error *err)
 {
-	if (section <= DIR_NEW && !sink->full && !list_new(mount, dir, section == DIR_NEW ? after : 0, sink, err)) {
+	if (section <= DIR_NEW && !sink->full &&
+		!view_mail_list_new(mount, dir, section == DIR_NEW ? after : 0, sink, err)) {
 		return false;
 	}
 	if (section <= DIR_LOCAL &&
@@ -286,7 +292,7 @@ view_mail_list(struct mount *mount, struct node dir, enum dir_section section, u
 		return false;
 	}
 	if (section <= DIR_MAILBOX && !sink->full &&
-		!list_mailboxes(mount, dir, section == DIR_MAILBOX ? after : 0, sink, err)) {
+		!view_mail_list_mailboxes(mount, dir, section == DIR_MAILBOX ? after : 0, sink, err)) {
 		return false;
 	}
 	return list_messages(mount, dir, section == DIR_MESSAGE ? after : 0, sink, err);
@@ -304,7 +310,7 @@ view_mail_list_accounts(
 	for (unsigned octet = section == DIR_MAILBOX ? after + 1 : 1; octet < MOUNT_ACCOUNTS_MAX && !sink->full;
 		octet++) {
 		if (mount->accounts[octet].account != NULL) {
-			attr_of_root(mount, (struct node){.kind = NODE_MAILBOX, .account = (uint8_t)octet}, &entry);
+			attr_of_root(mount, mount_top(mount, (uint8_t)octet), &entry);
 			(void)dir_put(sink, mount->accounts[octet].directory, &entry, dir_cookie(DIR_MAILBOX, octet));
 		}
 	}
@@ -344,7 +350,7 @@ view_mail_mkdir(struct mount *mount, struct node dir, struct slice name, struct 
 		return false;
 	}
 	dir_touch_own(mount, dir);
-	attr_of_mailbox(mount, dir.account, &mailbox, out);
+	attr_of_mailbox(mount, dir.kind, dir.account, &mailbox, out);
 	return true;
 }
 

@@ -10,12 +10,19 @@ bool view_mail_lookup(struct mount *mount, struct node dir, struct slice name, s
 /* Lists it: fixed names, new ones, local ones, mailboxes, messages. */
 bool view_mail_list(struct mount *mount, struct node dir, enum dir_section section, uint32_t after,
 	struct dir_sink *sink, struct error *err) MUST_CHECK;
+/* Parts of it that the Maildir view has, too: mailboxes below a directory of either view, and files that are being written in one. */
+bool view_mail_lookup_mailbox(
+	struct mount *mount, struct node dir, struct slice name, struct entry *out, struct error *err) MUST_CHECK;
+bool view_mail_list_mailboxes(
+	struct mount *mount, struct node dir, uint32_t after, struct dir_sink *sink, struct error *err) MUST_CHECK;
+bool view_mail_list_new(struct mount *mount, struct node dir, uint32_t after, struct dir_sink *sink, struct error *err)
+	MUST_CHECK;
 /* The same for the root above several accounts. */
 bool view_mail_lookup_account(struct mount *mount, struct slice name, struct entry *out, struct error *err) MUST_CHECK;
 bool view_mail_list_accounts(struct mount *mount, enum dir_section section, uint32_t after, struct dir_sink *sink,
 	struct error *err) MUST_CHECK;
 
-/* mkdir, rmdir of mailboxes. */
+/* mkdir, rmdir of mailboxes, in either view. */
 bool view_mail_mkdir(struct mount *mount, struct node dir, struct slice name, struct entry *out, struct error *err)
 	MUST_CHECK;
 bool view_mail_rmdir(struct mount *mount, struct node mailbox, struct error *err) MUST_CHECK;

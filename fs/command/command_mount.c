@@ -150,8 +150,8 @@ mount_options_of(const struct life *life)
 
 	return (struct mount_options){
 		.read_only = given->read_only,
-		.view = MOUNT_VIEW_MAIL,
 		.directories = life->account == NULL,
+		.view = given->maildir ? MOUNT_VIEW_MAILDIR : MOUNT_VIEW_MAIL,
 		.xattrs = given->xattrs,
 		.allow_other = given->allow_other,
 		.has_uid = given->has_uid,

@@ -15,7 +15,7 @@ every_node_comes_back(void **state)
 	static const uint32_t numbers[] = {0, 1, 2, 0x7fffffff, 0x80000000, UINT32_MAX};
 	static const uint8_t accounts[] = {1, 2, 255};
 
-	for (unsigned kind = NODE_MESSAGE; kind <= NODE_REJECTED; kind++) {
+	for (unsigned kind = NODE_MESSAGE; kind < NODE_KIND_COUNT; kind++) {
 		for (size_t i = 0; i < ARRAY_LENGTH(numbers) * ARRAY_LENGTH(accounts); i++) {
 			struct node node = {(enum node_kind)kind, accounts[i % ARRAY_LENGTH(accounts)],
 				numbers[i / ARRAY_LENGTH(accounts)]};
@@ -49,6 +49,10 @@ numbers_stay_what_they_were(void **state)
 	assert_int_equal(node_pack((struct node){NODE_MESSAGE, 1, 5}), 0x1000100000005);
 	assert_int_equal(node_pack((struct node){NODE_MAILBOX, 2, 7}), 0x1010200000007);
 	assert_int_equal(node_pack((struct node){NODE_LOCAL, 3, 9}), 0x1020300000009);
+	assert_int_equal(node_pack((struct node){NODE_MAILDIR, 1, 7}), 0x2000100000007);
+	assert_int_equal(node_pack((struct node){NODE_CUR, 1, 7}), 0x2010100000007);
+	assert_int_equal(node_pack((struct node){NODE_FRESH, 1, 7}), 0x2020100000007);
+	assert_int_equal(node_pack((struct node){NODE_TMP, 1, 7}), 0x2030100000007);
 }
 
 static void
@@ -59,7 +63,8 @@ what_was_never_given_is_refused(void **state)
 	assert_false(node_unpack(0, &back));
 	assert_false(node_unpack(2, &back));
 	assert_false(node_unpack(UINT64_C(0x1000000000005), &back)); /* no account */
-	assert_false(node_unpack(UINT64_C(0x2000100000005), &back)); /* the Maildir view has none yet */
+	assert_false(node_unpack(UINT64_C(0x2040100000005), &back)); /* no part of the Maildir view */
+	assert_false(node_unpack(UINT64_C(0x3000100000005), &back)); /* parts are not given yet */
 	assert_false(node_unpack(UINT64_C(0x1ff0100000005), &back));
 	assert_false(node_unpack(UINT64_MAX, &back));
 }

@@ -138,6 +138,7 @@ mount_takes_its_own_options(void **state)
 	assert_true(options.mount.nosync);
 	assert_true(options.mount.xattrs);
 	assert_true(options.mount.allow_other);
+	assert_false(options.mount.maildir);
 	assert_string_equal(options.mount.setuid_user, "nobody");
 	assert_true(options.mount.has_uid && options.mount.uid == 7);
 	assert_true(options.mount.has_gid && options.mount.gid == 8);
@@ -239,7 +240,7 @@ an_option_out_of_place_is_refused(void **state)
 	refuse(WORDS("sync", "-q", "-v"), "-q and -v");
 	refuse(WORDS("sync", "-o", "ro"), "sync: '-o ro' is an option of mount");
 	refuse(WORDS("sync", "--direction", "up"), "both, pull or push");
-	refuse(WORDS("mount", "/mnt", "-o", "view=maildir"), "view=maildir");
+	refuse(WORDS("mount", "/mnt", "-o", "view=parts"), "view=parts");
 	refuse(WORDS("mount", "/mnt", "-o", "umask=9"), "octal");
 	refuse(WORDS("mount", "/mnt", "-o", "umask=01000"), "octal");
 	refuse(WORDS("mount", "/mnt", "-o", "uid=-1"), "wants a number");
