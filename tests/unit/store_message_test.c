@@ -515,7 +515,7 @@ the_time_of_the_last_change_moves_with_each_and_never_back(void **state)
 	}
 	assert_ok(message_rename(fixture.txn, number, SLICE_LITERAL("new.eml"), &fixture.err));
 	assert_later(number, &last_ns);
-	assert_ok(message_set_base_name(fixture.txn, number, SLICE_LITERAL("1.mutt"), &fixture.err));
+	assert_ok(message_set_maildir(fixture.txn, number, SLICE_LITERAL("1.mutt"), false, &fixture.err));
 	assert_later(number, &last_ns);
 	assert_ok(message_move(fixture.txn, number, other, SLICE_LITERAL("other.eml"), &fixture.err));
 	assert_later(number, &last_ns);
