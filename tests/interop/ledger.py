@@ -58,7 +58,7 @@ class Token:
         self.ops = []
         self.lost = False  # told to be wrong already
         self.keywords = {}  # of a user: True, False, or None where its change was not answered
-        self.keyword_time = 0.0  # of the last change
+        self.keyword_times = {}  # of a user: when it was changed last
 
     def outcomes(self):
         """Where it may be, as sorted tuples of mailboxes."""
@@ -80,6 +80,10 @@ class Ledger:
         self.lock = threading.Lock()
         self.seed, self.tokens, self.wrongs, self.counts = seed, {}, [], collections.Counter()
         self.mailboxes = {}  # made and removed here: name to (True, False, or None where it was not answered; when)
+        self.history = []  # for who looks into what went wrong
+
+    def remember(self, *what):
+        self.history.append(" ".join(map(str, (f"{time.time():.4f}", threading.current_thread().name, *what))))
 
     def new(self, owner, by):
         with self.lock:
@@ -91,21 +95,25 @@ class Ledger:
         with self.lock:
             op.sure, op.time = sure, time.monotonic()
             token.ops.append(op)
+            self.remember(token.name, op)
             self.counts[op.kind if sure else op.kind + " not answered"] += 1
 
     def keyword(self, token, user, value):
         with self.lock:
-            token.keywords[user], token.keyword_time = value, time.monotonic()
+            token.keywords[user], token.keyword_times[user] = value, time.monotonic()
+            self.remember(token.name, "keyword", value)
             self.counts["flags"] += 1
 
     def mailbox(self, name, value):
         with self.lock:
             self.mailboxes[name] = (value, time.monotonic())
+            self.remember("mailbox", name, value)
             self.counts["mailboxes"] += 1
 
     def wrong(self, text):
         with self.lock:
             self.wrongs.append(text)
+            self.remember("WRONG", text)
             print(f"WRONG {text}", flush=True)
 
     def of(self, owner):
@@ -363,7 +371,8 @@ def witness(user, killed_s):
             token.lost = True
         ledger.counts["lost with the process"] += not there and bool(brief)
         token.ops = [Op("create", None, mailbox) for mailbox in here]
-        if token.keyword_time >= killed_s - KEPT_S:
+    for token in ledger.tokens.values():  # flags are for everyone
+        if token.keyword_times.get(user.name, 0.0) >= killed_s - KEPT_S:
             token.keywords[user.name] = None
     if last_there > first_lost:
         ledger.wrong(f"after a kill the last change of {last_there[1]} is there, and the one of {first_lost[1]}, which came before it, is not")
@@ -488,8 +497,8 @@ class Processes:
         self.here, self.log = here, f"{here.top}/log"
         self.children = []
 
-    def start(self, *args, quiet=False):
-        environment = dict(os.environ, MAILFS_CONFIG=self.here.config)
+    def start(self, *args, quiet=False, env=None):
+        environment = dict(os.environ, MAILFS_CONFIG=self.here.config) | (env or {})
         with open(self.log, "ab") as log:
             child = subprocess.Popen(
                 [self.here.mailfs, *args, *(() if quiet else ("-v",))], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, env=environment
