@@ -233,7 +233,8 @@ struct remote_ops {
 	bool (*subscribe)(struct remote_session *session, struct slice raw_name, bool subscribed, struct error *err);
 
 	/* Waits for news on this session until cancelled, `other_fd` becomes readable (true, no event) or timeout_ms is over. NOTIFY, else IDLE on
-	 * `raw_names[0]` (call it on one session per mailbox), else sleeps. Calls back for each hint. */
+	 * `raw_names[0]` (call it on one session per mailbox; ITEM or GONE where that cannot be selected), else sleeps. Calls back for each hint, and once when
+	 * it begins to hear: what came before is unknown. */
 	bool (*watch)(struct remote_session *session, const struct slice *raw_names, size_t count, int other_fd,
 		int64_t timeout_ms, void (*hint)(void *context, const struct remote_watch_event *event), void *context,
 		struct error *err);

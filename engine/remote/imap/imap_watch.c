@@ -99,10 +99,11 @@ listen(struct watch *watch, const struct imap_listener *listener, int other_fd, 
 /* --- NOTIFY --- */
 
 static bool
-begin_notify(struct imap_session *session, const struct imap_listener *listener, bool *out_refused, struct error *err)
+begin_notify(struct watch *watch, const struct imap_listener *listener, bool *out_refused, struct error *err)
 {
 	SCOPED(imap_command_finish) struct imap_command command = {0};
 	SCOPED(imap_answer_finish) struct imap_answer answer = {0};
+	struct imap_session *session = watch->session;
 
 	*out_refused = false;
 	if (session->notifying && !session->selection.selected) {
@@ -120,6 +121,12 @@ begin_notify(struct imap_session *session, const struct imap_listener *listener,
 	}
 	session->notifying = answer.status == IMAP_OK;
 	*out_refused = !session->notifying;
+	if (*out_refused) {
+		session->told.notify = false;
+	} else {
+		tell(watch, &(struct remote_watch_event){
+				    .what = REMOTE_WATCH_ANY}); /* of what came before it tells nothing */
+	}
 	return true;
 }
 
@@ -173,13 +180,17 @@ idle(struct watch *watch, int other_fd, int64_t deadline_ms, bool *out_refused, 
 	struct imap_session *session = watch->session;
 	bool interrupted = false;
 
-	/* what SELECT itself tells is no news, but what it tells otherwise than the last time is: the caller compares */
-	watch->ready = false;
-	if (!imap_selection_select(session, watch->names[0], 0, err)) {
-		return false;
-	}
-	watch->ready = true;
 	*out_refused = false;
+	if (!imap_selection_is(&session->selection, watch->names[0])) {
+		/* what SELECT itself tells is no news, but what came before it was not heard: the caller looks */
+		watch->ready = false;
+		if (!imap_selection_select(session, watch->names[0], 0, err)) {
+			return false;
+		}
+		watch->ready = true;
+		tell_mailbox(watch, watch->names[0]);
+		return true;
+	}
 	while (!interrupted && !watch->heard && !*out_refused && io_now_ms(session->remote->io) < deadline_ms) {
 		if (!idle_once(watch, other_fd, deadline_ms, &interrupted, out_refused, err)) {
 			return false;
@@ -200,7 +211,7 @@ imap_watch_wait(struct imap_session *session, const struct slice *names, size_t 
 	if (!imap_session_check(session, err)) {
 		return false;
 	}
-	if (imap_can(&session->can, IMAP_CAN_NOTIFY) && !begin_notify(session, &listener, &refused, err)) {
+	if (session->told.notify && !begin_notify(&watch, &listener, &refused, err)) {
 		return false;
 	}
 	if (refused && count > 0 && imap_can(&session->can, IMAP_CAN_IDLE)) {

@@ -1,4 +1,6 @@
-/* Waiting for news: NOTIFY with nothing selected, else IDLE, else sleep (RFC 5465, 2177). Hints only: the account check is the authority. */
+/* Waiting for news: NOTIFY with nothing selected, else IDLE, else sleep (RFC 5465, 2177). Hints only: the account check is the authority.
+ * That it has begun to hear is a hint too, for what came before that. A server that refuses NOTIFY is asked no more, and told of as one without it.
+ */
 #ifndef REMOTE_IMAP_IMAP_WATCH_H
 #define REMOTE_IMAP_IMAP_WATCH_H
 
