@@ -27,6 +27,8 @@
 #define UPKEEP_MS            60000
 #define IDLE_LOCAL_MAX_MS    30000 /* between passes over local changes that change nothing */
 #define DRAIN_STEP_MS        100
+#define SETTLE_MS            1500 /* after a pass that changed something, until the account is looked at once more */
+#define SETTLE_LOOKS         2    /* so often: then, and when `poll` is over */
 #define AGAIN_MS             1000 /* until the next pass, where one left something to it and did not say when */
 
 struct worker_request {
@@ -65,6 +67,7 @@ struct worker {
 	int64_t next_local_ms; /* no pass over local changes before */
 	int64_t idle_local_ms; /* how long such a pass waits after one that changed nothing */
 	bool agreed_once;      /* a pass of all mailboxes has been through */
+	unsigned looks_left;   /* at the account, since a pass changed something */
 };
 
 struct worker *
@@ -419,6 +422,25 @@ note_success(struct worker *worker, bool all)
 	}
 }
 
+/* Where one change was another may follow, and the server may not tell of it: what comes and goes between two of its looks is nothing to it
+ * (VIOLATIONS.md). So the account is looked at soon again, and once more later.
+ */
+static void
+note_looked(struct worker *worker, bool did, bool all, int64_t now_ms)
+{
+	int64_t poll_ms = (int64_t)account_config(worker->account)->poll_s * 1000;
+
+	if (did) {
+		worker->looks_left = SETTLE_LOOKS;
+	} else if (all && worker->looks_left > 0) {
+		worker->looks_left--;
+	}
+	if (worker->looks_left > 0) {
+		worker->next_poll_ms = least(
+			worker->next_poll_ms, now_ms + (worker->looks_left == SETTLE_LOOKS ? SETTLE_MS : poll_ms));
+	}
+}
+
 /* What stands in the store before this is seen by the pass. */
 static void
 forget_changes(struct worker *worker, bool hints)
@@ -463,11 +485,7 @@ run_own_pass(struct worker *worker, bool local_only)
 		int64_t now_ms = io_now_ms(account->io);
 
 		note_success(worker, !local_only && result.deferred == 0);
-		if (did) {
-			/* Where one change was another may follow, and a server may forget to tell of it (VIOLATIONS.md). */
-			worker->next_poll_ms =
-				least(worker->next_poll_ms, now_ms + (int64_t)account_config(account)->poll_s * 1000);
-		}
+		note_looked(worker, did, !local_only, now_ms);
 		if (old_copy && !local_only) {
 			account_settle_rollback(account);
 		}

@@ -1,7 +1,7 @@
 /* The worker: the thread of the driving process that runs an account's passes, and decides when the next one is due.
  *
- * A pass is due at the start, on a hint from the watcher, when something was changed here (50 ms after the last change, 100 ms after the
- * first), when `poll` is over, and when somebody asks. After a failure it waits: 2 s, doubling to 15 min, with full jitter; a refused
+ * A pass is due at the start, on a hint from a listener, when something was changed here (50 ms after the last change, 100 ms after the
+ * first), 1.5 s after one that changed something, when `poll` is over, and when somebody asks. After a failure it waits: 2 s, doubling to 15 min, with full jitter; a refused
  * login waits 15 min or for another configuration; a person's request does not wait.
  */
 #ifndef ENGINE_WORKER_H
