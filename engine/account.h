@@ -145,6 +145,11 @@ struct account_progress account_progress_get(struct account *account);
 /* Connects and logs in; waits its turn for at most 30 s (ERROR_RETRY). `cancel` ends the session's waiting for its whole life. */
 bool account_session_open(
 	struct account *account, struct cancel *cancel, struct remote_session **out, struct error *err) MUST_CHECK;
+/* The same only where that leaves another turn free; else ERROR_RETRY at once. */
+bool account_session_open_spare(
+	struct account *account, struct cancel *cancel, struct remote_session **out, struct error *err) MUST_CHECK;
+/* How many sessions may listen now. */
+unsigned account_listeners_max(struct account *account);
 /* Accepts NULL inside. */
 void account_session_close(struct account *account, struct remote_session **session);
 /* Somebody waits for a session: those that rest should be closed. */

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 
 #include "engine/base/log.h"
+#include "engine/busiest.h"
 #include "engine/hydrator.h"
 #include "engine/remote/imap/imap_remote.h"
 #include "engine/remote/maildir/maildir_remote.h"
 #include "engine/store/base.h"
+#include "engine/watcher.h"
 #include "engine/worker.h"
 
 #define TURN_WAIT_MS      30000
@@ -131,24 +133,52 @@ account_session_wanted(struct account *account)
 	return wanted;
 }
 
+static void
+end_shrinking_locked(struct account *account) REQUIRES(account->mutex)
+{
+	if (account->sessions_shrunk_ms != 0 && io_now_ms(account->io) - account->sessions_shrunk_ms > SHRUNK_MS) {
+		account->sessions_shrunk_ms = 0;
+		account->sessions_max = account_config(account)->connections;
+	}
+}
+
+unsigned
+account_listeners_max(struct account *account)
+{
+	unsigned max;
+
+	mutex_lock(&account->mutex);
+	end_shrinking_locked(account);
+	max = busiest_listeners(account->sessions_max);
+	mutex_unlock(&account->mutex);
+	return max;
+}
+
+/* Those whose sessions rest are to close them: at first one that only listens, for a working one is soon used again. */
+static void
+ask_for_a_session(struct account *account, bool first)
+{
+	if (!first || !watcher_give_back(account->watcher)) {
+		worker_wake(account->worker);
+		hydrator_wake(account->hydrator);
+	}
+}
+
 /* Takes a turn; while there is none, those whose sessions rest are asked to close them. */
 static bool
 take_turn(struct account *account, struct cancel *cancel, struct error *err)
 {
 	int64_t deadline_ms = io_now_ms(account->io) + TURN_WAIT_MS;
-	bool ours, over = false, cancelled = false;
+	bool ours, over = false, cancelled = false, first = true;
 
 	mutex_lock(&account->mutex);
 	account->sessions_wanted++;
-	if (account->sessions_shrunk_ms != 0 && io_now_ms(account->io) - account->sessions_shrunk_ms > SHRUNK_MS) {
-		account->sessions_shrunk_ms = 0;
-		account->sessions_max = account_config(account)->connections;
-	}
+	end_shrinking_locked(account);
 	ours = account->sessions_open < account->sessions_max;
 	while (!ours && !over && !cancelled) {
 		mutex_unlock(&account->mutex);
-		worker_wake(account->worker);
-		hydrator_wake(account->hydrator);
+		ask_for_a_session(account, first);
+		first = false;
 		mutex_lock(&account->mutex);
 		if (account->sessions_open >= account->sessions_max) {
 			int64_t now_ms = io_now_ms(account->io);
@@ -169,6 +199,19 @@ take_turn(struct account *account, struct cancel *cancel, struct error *err)
 		return error_set(err, ERROR_CANCELLED, "the connection is not wanted any more");
 	}
 	return ours || error_set(err, ERROR_RETRY, "all connections of the account are busy");
+}
+
+static bool
+take_spare_turn(struct account *account, struct error *err)
+{
+	bool ours;
+
+	mutex_lock(&account->mutex);
+	end_shrinking_locked(account);
+	ours = account->sessions_wanted == 0 && account->sessions_open + 1 < account->sessions_max;
+	account->sessions_open += ours ? 1 : 0;
+	mutex_unlock(&account->mutex);
+	return ours || error_set(err, ERROR_RETRY, "no connection of the account is to spare");
 }
 
 static void
@@ -195,17 +238,15 @@ shrink(struct account *account)
 	mutex_unlock(&account->mutex);
 	if (max > 0) {
 		log_warn("account", "account=%s event=fewer-connections max=%u", account_name(account), max);
+		watcher_wake(account->watcher); /* fewer may listen */
 	}
 }
 
-bool
-account_session_open(struct account *account, struct cancel *cancel, struct remote_session **out, struct error *err)
+/* With a turn taken. */
+static bool
+open_session(struct account *account, struct remote *remote, struct cancel *cancel, struct remote_session **out,
+	struct error *err)
 {
-	struct remote *remote;
-
-	if (!account_remote(account, &remote, err) || !take_turn(account, cancel, err)) {
-		return false;
-	}
 	if (!remote->ops->open(remote, cancel, out, err)) {
 		if (err->kind == ERROR_THROTTLED) {
 			shrink(account);
@@ -214,6 +255,25 @@ account_session_open(struct account *account, struct cancel *cancel, struct remo
 		return false;
 	}
 	return true;
+}
+
+bool
+account_session_open(struct account *account, struct cancel *cancel, struct remote_session **out, struct error *err)
+{
+	struct remote *remote;
+
+	return account_remote(account, &remote, err) && take_turn(account, cancel, err) &&
+	       open_session(account, remote, cancel, out, err);
+}
+
+bool
+account_session_open_spare(
+	struct account *account, struct cancel *cancel, struct remote_session **out, struct error *err)
+{
+	struct remote *remote;
+
+	return account_remote(account, &remote, err) && take_spare_turn(account, err) &&
+	       open_session(account, remote, cancel, out, err);
 }
 
 void

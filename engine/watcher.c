@@ -5,26 +5,43 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/account.h"
 #include "engine/base/log.h"
-#include "engine/worker.h"
+#include "engine/busiest.h"
+#include "engine/listener.h"
+#include "engine/store/base.h"
+#include "engine/store/mailbox.h"
 
-#define CONNECTIONS_LEAST 3       /* else the worker and the bodies need them */
-#define WATCH_MS          1500000 /* at a time: 25 min, as servers end a rest of 30 */
-#define RETRY_FIRST_MS    2000
-#define RETRY_MAX_MS      300000
+#define LISTENERS_MAX 8
+#define LOOK_MS       60000 /* at least so often: the server may take more connections again */
+#define COUNT_MS      2000  /* between two looks at what changed in the mailboxes */
+#define HOUR_MS       3600000
+
+struct mailbox_seen { /* a mailbox there, as the passes left it when it was looked at last */
+	struct busiest_mailbox rank;
+	char *raw_name;
+	uint32_t uidnext, messages;
+	uint64_t highestmodseq;
+};
+
+struct mailboxes_seen {
+	struct mailbox_seen *items; /* by rising id */
+	size_t count;
+};
 
 struct watcher {
 	struct account *account;
 	struct cancel *bell;
 	pthread_t thread;
 	bool started;
-	atomic_bool watching, hears_all;
-	atomic_uint generation; /* of the configuration its session was opened with */
+	struct listener *listeners[LISTENERS_MAX]; /* the first listens always, the others are spare */
+
 	/* The thread's own. */
-	struct remote_session *session;
-	int64_t retry_ms;
+	struct mailboxes_seen seen;
+	int64_t counted_ms, aged_ms;
+	int look_ms; /* until it looks again of itself */
 };
 
 struct watcher *
@@ -37,7 +54,20 @@ watcher_create(struct account *account)
 	}
 	watcher->account = account;
 	watcher->bell = cancel_create();
+	for (size_t i = 0; i < LISTENERS_MAX; i++) {
+		watcher->listeners[i] = listener_create(account, i > 0);
+	}
 	return watcher;
+}
+
+static void
+forget_seen(struct mailboxes_seen *seen)
+{
+	for (size_t i = 0; i < seen->count; i++) {
+		free(seen->items[i].raw_name);
+	}
+	free(seen->items);
+	*seen = (struct mailboxes_seen){0};
 }
 
 void
@@ -47,6 +77,10 @@ watcher_destroy(struct watcher **watcher)
 		return;
 	}
 	assert(!(*watcher)->started);
+	for (size_t i = 0; i < LISTENERS_MAX; i++) {
+		listener_destroy(&(*watcher)->listeners[i]);
+	}
+	forget_seen(&(*watcher)->seen);
 	cancel_destroy(&(*watcher)->bell);
 	free(*watcher);
 	*watcher = NULL;
@@ -55,93 +89,262 @@ watcher_destroy(struct watcher **watcher)
 void
 watcher_wake(struct watcher *watcher)
 {
-	/* While it watches only another configuration is news to it. */
-	if (!atomic_load(&watcher->watching) ||
-		atomic_load(&watcher->generation) != atomic_load(&watcher->account->config_generation)) {
-		cancel_raise(watcher->bell);
+	cancel_raise(watcher->bell);
+}
+
+bool
+watcher_give_back(struct watcher *watcher)
+{
+	for (size_t i = LISTENERS_MAX; i-- > 0;) {
+		if (listener_give_back(watcher->listeners[i])) {
+			return true;
+		}
 	}
+	return false;
 }
 
 bool
 watcher_hears_all(struct watcher *watcher)
 {
-	return atomic_load(&watcher->hears_all);
+	return listener_state(watcher->listeners[0]) == LISTENER_HEARS_ALL;
 }
 
-/* Rests until the bell, the stop or the time (-1: for ever). */
+/* --- what changed in which mailbox --- */
+
+static struct mailbox_seen *
+find_seen(const struct mailboxes_seen *seen, struct mailbox_id id)
+{
+	size_t low = 0, high = seen->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (seen->items[middle].rank.id.value < id.value) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low < seen->count && seen->items[low].rank.id.value == id.value ? &seen->items[low] : NULL;
+}
+
+struct counting {
+	const struct mailboxes_seen *before;
+	struct mailboxes_seen now;
+	size_t room;
+};
+
+/* Rows come by rising ids. */
+static bool
+count_mailbox(void *context, const struct base_mailbox *base, struct error *err)
+{
+	struct counting *counting = context;
+	const struct mailbox_seen *before = find_seen(counting->before, base->mailbox);
+	struct mailbox_seen *now;
+
+	(void)err;
+	if (base->gone_s != 0 || base->uidvalidity == 0 || (base->attributes & REMOTE_NOSELECT) != 0) {
+		return true;
+	}
+	if (counting->now.count == counting->room) {
+		counting->room = counting->room == 0 ? 64 : counting->room * 2;
+		counting->now.items = reallocarray(counting->now.items, counting->room, sizeof(*now));
+		if (counting->now.items == NULL) {
+			abort();
+		}
+	}
+	now = &counting->now.items[counting->now.count++];
+	*now = (struct mailbox_seen){
+		.rank = {.id = base->mailbox,
+			.inbox = slice_equal_nocase(slice_of(base->raw_name), SLICE_LITERAL("INBOX"))},
+		.raw_name = slice_dup(slice_of(base->raw_name)),
+		.uidnext = base->uidnext,
+		.messages = base->messages,
+		.highestmodseq = base->highestmodseq,
+	};
+	if (before != NULL) {
+		now->rank.changes = before->rank.changes;
+		now->rank.changes += before->uidnext != now->uidnext || before->messages != now->messages ||
+				     before->highestmodseq != now->highestmodseq;
+	}
+	return true;
+}
+
+static bool
+rank_mailbox(void *context, const struct mailbox *mailbox, struct error *err)
+{
+	struct counting *counting = context;
+	struct mailbox_seen *now = find_seen(&counting->now, mailbox->id);
+	int64_t changed_s = mailbox->changed_ns / 1000000000;
+
+	(void)err;
+	if (now != NULL) {
+		now->rank.dull = mailbox->role != NULL &&
+				 (strcmp(mailbox->role, "trash") == 0 || strcmp(mailbox->role, "junk") == 0);
+		now->rank.touched_s = changed_s > mailbox->opened_s ? changed_s : mailbox->opened_s;
+	}
+	return true;
+}
+
+/* Looks what changed in which mailbox since the last time. */
 static void
-rest(struct watcher *watcher, int64_t timeout_ms)
+count_changes(struct watcher *watcher)
+{
+	SCOPED(store_read_end) struct store_txn *txn = NULL;
+	struct account *account = watcher->account;
+	struct counting counting = {.before = &watcher->seen};
+	int64_t now_ms = io_now_ms(account->io), hours = (now_ms - watcher->aged_ms) / HOUR_MS;
+	struct error err = ERROR_INIT;
+
+	watcher->counted_ms = now_ms;
+	if (!store_read_begin(account->store, &txn, &err) ||
+		!base_mailbox_each(txn, BASE_REMOTE, count_mailbox, &counting, &err) ||
+		!mailbox_each(txn, false, rank_mailbox, &counting, &err)) {
+		log_warn("watcher", "account=%s event=mailboxes-not-read reason=%s", account_name(account), err.text);
+		forget_seen(&counting.now);
+		return;
+	}
+	forget_seen(&watcher->seen);
+	watcher->seen = counting.now;
+	if (hours > 0) {
+		watcher->aged_ms += hours * HOUR_MS;
+		for (size_t i = 0; i < watcher->seen.count; i++) {
+			watcher->seen.items[i].rank.changes = busiest_age(watcher->seen.items[i].rank.changes, hours);
+		}
+	}
+}
+
+/* --- who listens to what --- */
+
+static struct listener *
+listener_of(struct watcher *watcher, const char *raw_name)
+{
+	for (size_t i = 0; i < LISTENERS_MAX; i++) {
+		const char *mailbox = listener_mailbox(watcher->listeners[i]);
+
+		if (mailbox != NULL && strcmp(mailbox, raw_name) == 0) {
+			return watcher->listeners[i];
+		}
+	}
+	return NULL;
+}
+
+/* Gives out the mailboxes that were chosen: who listens to one of them goes on, the others take what is left. */
+static void
+give_out(struct watcher *watcher, const char *const *names, size_t count, size_t most)
+{
+	bool taken[LISTENERS_MAX] = {false};
+	size_t next = 0;
+
+	for (size_t i = 0; i < most; i++) {
+		const char *mailbox = listener_mailbox(watcher->listeners[i]);
+
+		for (size_t j = 0; mailbox != NULL && j < count; j++) {
+			taken[j] = taken[j] || strcmp(names[j], mailbox) == 0;
+		}
+	}
+	for (size_t i = 0; i < LISTENERS_MAX; i++) {
+		struct listener *listener = watcher->listeners[i];
+		const char *mailbox = listener_mailbox(listener);
+		struct error err = ERROR_INIT;
+		bool goes_on = false;
+
+		for (size_t j = 0; i < most && mailbox != NULL && j < count; j++) {
+			goes_on = goes_on || strcmp(names[j], mailbox) == 0;
+		}
+		if (goes_on) {
+			continue;
+		}
+		while (next < count && taken[next]) {
+			next++;
+		}
+		if (i >= most || next == count) {
+			listener_set(listener, NULL);
+			continue;
+		}
+		taken[next] = true;
+		listener_set(listener, names[next]);
+		if (!listener_start(listener, &err)) {
+			log_warn("watcher", "account=%s event=no-listener reason=%s", account_name(watcher->account),
+				err.text);
+		}
+	}
+}
+
+/* The busiest mailboxes, one to a connection. */
+static void
+spread(struct watcher *watcher, size_t most)
+{
+	struct busiest_mailbox *ranks;
+	const char *names[LISTENERS_MAX];
+	size_t chosen[LISTENERS_MAX], count;
+
+	if (watcher->seen.count == 0 || io_now_ms(watcher->account->io) - watcher->counted_ms >= COUNT_MS) {
+		count_changes(watcher);
+	} else {
+		watcher->look_ms = COUNT_MS;
+	}
+	if (watcher->seen.count == 0) {
+		return;
+	}
+	ranks = calloc(watcher->seen.count, sizeof(*ranks));
+	if (ranks == NULL) {
+		abort();
+	}
+	for (size_t i = 0; i < watcher->seen.count; i++) {
+		ranks[i] = watcher->seen.items[i].rank;
+		ranks[i].heard = listener_of(watcher, watcher->seen.items[i].raw_name) != NULL;
+	}
+	count = busiest_choose(ranks, watcher->seen.count, most, chosen);
+	for (size_t i = 0; i < count; i++) {
+		names[i] = watcher->seen.items[chosen[i]].raw_name;
+	}
+	free(ranks);
+	give_out(watcher, names, count, most);
+}
+
+static void
+plan(struct watcher *watcher)
+{
+	size_t most = account_listeners_max(watcher->account);
+
+	most = most < LISTENERS_MAX ? most : LISTENERS_MAX;
+	if (most == 0) {
+		give_out(watcher, NULL, 0, 0);
+		return;
+	}
+	switch (listener_state(watcher->listeners[0])) {
+	case LISTENER_HEARS_ONE:
+		spread(watcher, most);
+		break;
+	case LISTENER_HEARS_ALL:
+	case LISTENER_CANNOT:
+		give_out(watcher, &(const char *){"INBOX"}, 1, 1);
+		break;
+	case LISTENER_RESTS: /* it finds out what the server can; the others go on meanwhile */
+		if (listener_mailbox(watcher->listeners[0]) == NULL) {
+			give_out(watcher, &(const char *){"INBOX"}, 1, 1);
+		}
+		for (size_t i = most; i < LISTENERS_MAX; i++) {
+			listener_set(watcher->listeners[i], NULL);
+		}
+		break;
+	}
+}
+
+/* Rests until the bell, the stop or the time. */
+static void
+rest(struct watcher *watcher, int timeout_ms)
 {
 	struct pollfd fds[] = {
 		{.fd = cancel_fd(watcher->bell), .events = POLLIN},
 		{.fd = cancel_fd(watcher->account->stop), .events = POLLIN},
 	};
 
-	if (poll(fds, ARRAY_LENGTH(fds), (int)timeout_ms) < 0 && errno != EINTR) {
+	if (poll(fds, ARRAY_LENGTH(fds), timeout_ms) < 0 && errno != EINTR) {
 		io_sleep_ms(watcher->account->io, 100);
 	}
 	cancel_clear(watcher->bell);
-}
-
-static void
-pass_on(void *context, const struct remote_watch_event *event)
-{
-	struct watcher *watcher = context;
-
-	worker_note_hint(watcher->account->worker);
-}
-
-/* The worker meets the same trouble, and tells it. */
-static bool
-may_connect(struct watcher *watcher)
-{
-	switch (account_condition_get(watcher->account).state) {
-	case ACCOUNT_SYNCING:
-	case ACCOUNT_IDLE:
-	case ACCOUNT_HELD:
-	case ACCOUNT_FAILING:
-		return account_config(watcher->account)->connections >= CONNECTIONS_LEAST;
-	case ACCOUNT_STOPPED:
-	case ACCOUNT_STANDBY:
-	case ACCOUNT_STARTING:
-	case ACCOUNT_OFFLINE:
-	case ACCOUNT_CREDENTIALS:
-	case ACCOUNT_THROTTLED:
-	case ACCOUNT_STATE_COUNT:
-		break;
-	}
-	return false;
-}
-
-static bool
-watch(struct watcher *watcher, struct error *err)
-{
-	struct account *account = watcher->account;
-	const struct slice inbox = SLICE_LITERAL("INBOX");
-	const struct remote_capabilities *can;
-	bool ok;
-
-	if (watcher->session == NULL) {
-		atomic_store(&watcher->generation, atomic_load(&account->config_generation));
-		if (!account_session_open(account, account->stop, &watcher->session, err)) {
-			return false;
-		}
-	}
-	can = watcher->session->ops->capabilities(watcher->session);
-	if (!can->notify && !can->idle) {
-		account_session_close(account, &watcher->session);
-		log_info("watcher", "account=%s event=no-push: the server is polled", account_name(account));
-		rest(watcher, -1);
-		return true;
-	}
-	atomic_store(&watcher->hears_all, can->notify);
-	atomic_store(&watcher->watching, true);
-	ok = watcher->session->ops->watch(
-		watcher->session, &inbox, 1, cancel_fd(watcher->bell), WATCH_MS, pass_on, watcher, err);
-	atomic_store(&watcher->watching, false);
-	atomic_store(&watcher->hears_all, false);
-	cancel_clear(watcher->bell);
-	return ok;
 }
 
 static void *
@@ -151,35 +354,15 @@ run(void *context)
 	struct account *account = watcher->account;
 
 	account_mark_thread();
+	watcher->aged_ms = io_now_ms(account->io);
 	while (!cancel_raised(account->stop)) {
-		struct error err = ERROR_INIT;
-		int64_t began_ms = io_now_ms(account->io);
-
-		if (watcher->session == NULL && !may_connect(watcher)) {
-			rest(watcher, -1);
-			continue;
+		watcher->look_ms = LOOK_MS;
+		plan(watcher);
+		for (size_t i = 0; i < LISTENERS_MAX; i++) {
+			listener_wake(watcher->listeners[i]);
 		}
-		if (watch(watcher, &err)) {
-			watcher->retry_ms = 0;
-			if (atomic_load(&watcher->generation) != atomic_load(&account->config_generation)) {
-				account_session_close(account, &watcher->session);
-			}
-			continue;
-		}
-		account_session_close(account, &watcher->session);
-		if (err.kind == ERROR_CANCELLED) {
-			break;
-		}
-		/* What came while nobody listened is found by a pass, which also finds out whether the server is there. */
-		log_info("watcher", "account=%s event=ended reason=%s", account_name(account), err.text);
-		worker_note_hint(account->worker);
-		watcher->retry_ms = watcher->retry_ms == 0 || io_now_ms(account->io) - began_ms > RETRY_MAX_MS
-					    ? RETRY_FIRST_MS
-					    : watcher->retry_ms * 2;
-		watcher->retry_ms = watcher->retry_ms < RETRY_MAX_MS ? watcher->retry_ms : RETRY_MAX_MS;
-		rest(watcher, watcher->retry_ms);
+		rest(watcher, watcher->look_ms);
 	}
-	account_session_close(account, &watcher->session);
 	return NULL;
 }
 
@@ -206,4 +389,7 @@ watcher_stop(struct watcher *watcher)
 	answer = pthread_join(watcher->thread, NULL);
 	assert(answer == 0);
 	watcher->started = false;
+	for (size_t i = 0; i < LISTENERS_MAX; i++) {
+		listener_stop(watcher->listeners[i]);
+	}
 }

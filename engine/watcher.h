@@ -1,5 +1,5 @@
-/* The watcher: the thread of the driving process that waits for the remote's news (NOTIFY, else IDLE on the INBOX) on a session of its own,
- * and hands hints to the worker. What a hint says is checked by a pass, so a lost one costs time and nothing else.
+/* The watcher: the thread of the driving process that decides what is listened to (listener.h): everything over one connection where the server can
+ * (NOTIFY), else the INBOX and the busiest mailboxes (busiest.h), one connection each, as many as `connections` and the server leave.
  */
 #ifndef ENGINE_WATCHER_H
 #define ENGINE_WATCHER_H
@@ -14,10 +14,12 @@ struct watcher;
 struct watcher *watcher_create(struct account *account);
 void watcher_destroy(struct watcher **watcher);
 bool watcher_start(struct watcher *watcher, struct error *err) MUST_CHECK;
-/* Ends the thread, after account->stop was raised. */
+/* Ends the threads, after account->stop was raised. */
 void watcher_stop(struct watcher *watcher);
-/* Makes it look: the worker has reached the remote, or the configuration changed. */
+/* Makes it look: a pass is over, the configuration changed, or there may be more or fewer connections. Cheap. */
 void watcher_wake(struct watcher *watcher);
+/* Asks for a connection that only listens to one mailbox beside the first; false: there is none to be had. */
+bool watcher_give_back(struct watcher *watcher);
 /* It hears of every mailbox, so that polling can be rare. */
 bool watcher_hears_all(struct watcher *watcher);
 
