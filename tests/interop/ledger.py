@@ -19,6 +19,7 @@ from twosides import SCRATCH, difference, eventually, identity, message, wire
 
 TOKEN = re.compile(r"tok-[a-z0-9]+-\d+(?!\d)")
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED)  # who served the mount is no more
+UNHEARD_S = 30  # after which both sides have heard of each other, whatever was killed
 KEPT_S = 0.1  # what promises no more is on the disk after so long (design 5); close and deliveries are at once
 WORDS = "mail box letter stamp envelope paper ink courier rider horse road inn bridge river gate town square bell tower clerk".split()
 
@@ -35,7 +36,7 @@ class Op:
 
     def __init__(self, kind, source=None, target=None, brief=False):
         self.kind, self.source, self.target, self.brief = kind, source, target, brief
-        self.sure, self.time = True, 0.0
+        self.sure, self.time, self.by = True, 0.0, None
 
     def __repr__(self):
         return f"{self.kind}({self.source or ''}>{self.target or ''}{'' if self.sure else '?'})"
@@ -69,10 +70,18 @@ class Token:
         return states
 
     def bounds(self):
-        """How many of a free one there may be."""
-        adds = [op for op in self.ops if op.kind in ("create", "copy")]
+        """How many of a free one there may be. The same message put into the same mailbox by two, neither of whose sides had heard of the other's, is
+        one message (SYNC R4)."""
+        adds = sorted((op for op in self.ops if op.kind in ("create", "copy")), key=lambda op: op.time)
         removals = sum(op.kind == "remove" for op in self.ops)
-        return max(0, sum(op.sure for op in adds) - removals), len(adds)
+        groups = collections.defaultdict(list)
+        for op in (op for op in adds if op.sure):
+            group = groups[op.target]
+            if not group or op.time > group[-1][-1].time + UNHEARD_S:
+                group.append([])
+            group[-1].append(op)
+        fewest = sum(max(collections.Counter(op.by for op in ops).values()) for group in groups.values() for ops in group)
+        return max(0, fewest - removals), len(adds)
 
 
 class Ledger:
@@ -93,7 +102,7 @@ class Ledger:
 
     def note(self, token, op, sure=True):
         with self.lock:
-            op.sure, op.time = sure, time.monotonic()
+            op.sure, op.time, op.by = sure, time.monotonic(), threading.current_thread().name
             token.ops.append(op)
             self.remember(token.name, op)
             self.counts[op.kind if sure else op.kind + " not answered"] += 1
