@@ -259,19 +259,22 @@ class MountUser(User):
 
     def create(self):
         token, mailbox = self.ledger.new(self.name, self.name), self.rng.choice(self.mailboxes + self.own)
-        path = self.path(mailbox, f"{token.name}.eml")
-        if self.rng.random() < 0.3:
-            temporary = self.path(mailbox, f".{token.name}.tmp")
-            try:
-                self.put(temporary, bytes_of(token.name))
-            except OSError as why:
-                self.dead = why.errno in DEAD
-                if not self.dead:
-                    raise
-                return
-            self.attempt(token, Op("create", None, mailbox), os.rename, temporary, path)
-        else:
-            self.attempt(token, Op("create", None, mailbox), self.put, path, bytes_of(token.name))
+        op, path, way = Op("create", None, mailbox), self.path(mailbox, f"{token.name}.eml"), self.rng.random()
+        if way < 0.6:
+            self.attempt(token, op, self.put, path, bytes_of(token.name))
+            return
+        there = os.path.join(self.top, ".maildir", mailbox)  # a mail program's delivery
+        temporary = self.path(mailbox, f".{token.name}.tmp") if way < 0.8 else os.path.join(there, "tmp", token.name)
+        try:
+            self.put(temporary, bytes_of(token.name))
+            if way < 0.8:
+                self.attempt(token, op, os.rename, temporary, path)
+            elif self.attempt(token, op, os.link, temporary, os.path.join(there, "new", token.name)):
+                os.unlink(temporary)
+        except OSError as why:
+            self.dead = why.errno in DEAD
+            if not self.dead:
+                raise
 
     def move(self):
         picked = self.mine_or_free()
