@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KILLED        SIGUSR1 /* the kernel's word that who made us is dead */
-#define NAME          "mailfs-guard"
+#define KILLED        SIGUSR1     /* the kernel's word that who made us is dead */
+#define NAME          "mfs-guard" /* `pkill -9 mailfs` does not mean it */
 #define ARGUMENTS_MAX 4096
 
 /* What ps shows: in place of the arguments, where they lie in one piece as they did at the start. */
