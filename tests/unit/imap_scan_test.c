@@ -438,6 +438,38 @@ several_mailboxes_are_one_flight_and_their_bodies_the_next(void **state)
 		"2 selected 7\n2 message 6 guid=g6 header=0 body=BODY\n2 end ok uidnext=7 modseq=21 exists=6\n");
 }
 
+#define VANISHING                                          \
+	"C: m5 UID FETCH 6:9 (UID BODY.PEEK[])\n"          \
+	"R: * 6 FETCH (UID 6 BODY[] {3}\\r\\nsix)\\r\\n\n" \
+	"S: * VANISHED 7:8\n"                              \
+	"R: * 7 FETCH (UID 9 BODY[] {4}\\r\\nnine)\\r\\n\nS: m5 OK x\n"
+
+/* What vanishes while bodies are fetched is not told of as new, be its body here already, on the way, or not to be had. */
+static void
+what_vanishes_while_bodies_come_is_forgotten(void **state)
+{
+	struct remote_scan_request request = base();
+
+	request.bodies = true;
+	request.body_size_max = 100;
+	request.uidnext_hint = 10;
+	request.messages_hint = 9;
+	for (int alone = 0; alone < 2; alone++) {
+		request.messages_hint = alone ? 0 : 9;
+		request.uidnext_hint = alone ? 10000 : 10; /* so many are expected that the mailbox goes alone */
+		assert_scans(alone ? IMAP_FAKE_IN IMAP_FAKE_ENABLE SELECT_A IMAP_FAKE_SELECTED("9", "7", "10",
+					     "21") "S: m3 OK x\nC: m4 UID FETCH 6:* ~\n" META("6", "6") ")\n" META("7",
+					     "7") ")\n" META("8", "8") ")\n" META("9", "9") ")\nS: m4 OK x\n" VANISHING
+				   : IMAP_FAKE_IN IMAP_FAKE_ENABLE SELECT_A
+				     "C: m4 UID FETCH 6:* ~\n" IMAP_FAKE_SELECTED(
+					     "9", "7", "10", "21") "S: m3 OK x\n" META("6", "6") ")\n" META("7",
+					     "7") ")\n" META("8", "8") ")\n" META("9", "9") ")\nS: m4 OK x\n" VANISHING,
+			&request, 1,
+			"0 selected 7\n0 message 6 guid=g6 header=0 body=six\n0 message 9 guid=g9 header=0 body=nine\n"
+			"0 end ok uidnext=10 modseq=21 exists=7\n");
+	}
+}
+
 static void
 a_body_is_searched_for_by_halves_and_its_mailbox_keeps_its_turn(void **state)
 {
@@ -620,6 +652,7 @@ main(void)
 		cmocka_unit_test(a_server_that_was_restored_is_known),
 		cmocka_unit_test(mailboxes_that_cannot_be_are_told),
 		cmocka_unit_test(a_server_that_refuses_qresync_gets_the_next_rung),
+		cmocka_unit_test(what_vanishes_while_bodies_come_is_forgotten),
 		cmocka_unit_test(several_mailboxes_are_one_flight_and_their_bodies_the_next),
 		cmocka_unit_test(a_body_is_searched_for_by_halves_and_its_mailbox_keeps_its_turn),
 		cmocka_unit_test(a_lost_nul_is_fetched_by_binary),

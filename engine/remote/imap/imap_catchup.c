@@ -94,7 +94,7 @@ forget(struct imap_catchup *catchup)
 	for (size_t i = 0; i < catchup->held_count; i++) {
 		imap_catchup_release(&catchup->held[i]);
 	}
-	catchup->held_count = catchup->held_octets = 0;
+	catchup->held_count = catchup->held_octets = catchup->fetched_count = 0;
 	uidset_clear(&catchup->vanished);
 	uidset_clear(&catchup->listed);
 	uidset_clear(&catchup->fresh);
@@ -246,13 +246,13 @@ hear_message(struct imap_catchup *catchup, const struct imap_fetched *fetched, s
 	return (uid < catchup->next && !uidset_contains(&catchup->wanted, uid)) || hear_fresh(catchup, fetched, err);
 }
 
-/* Takes a fresh message back that vanished before it was reported. */
+/* Takes a fresh message back that vanished before it was reported. One whose body is on the way stays: it is known by `fresh` that it has gone. */
 static void
 drop_held(struct imap_catchup *catchup, const struct uidset *gone)
 {
-	size_t kept = 0;
+	size_t kept = catchup->fetched_count;
 
-	for (size_t i = 0; i < catchup->held_count; i++) {
+	for (size_t i = kept; i < catchup->held_count; i++) {
 		if (uidset_contains(gone, catchup->held[i].uid)) {
 			imap_catchup_release(&catchup->held[i]);
 		} else {
@@ -784,7 +784,7 @@ imap_catchup_report(struct imap_catchup *catchup, struct error *err)
 		for (size_t i = 0; i < catchup->held_count; i++) {
 			imap_catchup_release(&catchup->held[i]);
 		}
-		catchup->held_count = catchup->held_octets = 0;
+		catchup->held_count = catchup->held_octets = catchup->fetched_count = 0;
 		uidset_clear(&catchup->fresh);
 	}
 	for (size_t i = 0; i < catchup->held_count && !catchup->request->bodies; i++) {

@@ -61,6 +61,7 @@ struct imap_catchup {
 	struct uidset wanted; /* below `next`, known to be there and not in the base: found by a complete listing */
 	struct remote_message *held; /* fresh ones, not yet reported; header owned */
 	size_t held_count, held_capacity, held_octets;
+	size_t fetched_count; /* of those the first, by UID: their bodies are on the way, and they stay until those are here */
 	bool asked_fresh, got_fresh,
 		overflowed; /* overflowed: too many to hold; they are asked for again and streamed */
 	bool flags_fine;    /* the flags that the way asks for came */

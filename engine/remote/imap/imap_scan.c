@@ -75,13 +75,16 @@ compare_uids(const void *key, const void *element)
 	return a->uid < b->uid ? -1 : a->uid > b->uid;
 }
 
+/* The message whose body came; NULL where it has vanished meanwhile. */
 static struct remote_message *
 held_message(struct imap_catchup *catchup, uint32_t uid)
 {
 	struct remote_message key;
 
 	key.uid = uid;
-	return bsearch(&key, catchup->held, catchup->held_count, sizeof *catchup->held, compare_uids);
+	return catchup->lost || !uidset_contains(&catchup->fresh, uid)
+		       ? NULL
+		       : bsearch(&key, catchup->held, catchup->fetched_count, sizeof *catchup->held, compare_uids);
 }
 
 static bool
@@ -90,7 +93,7 @@ give_whole(void *context, uint32_t uid, struct spool **body, struct error *err)
 	struct imap_catchup *catchup = context;
 	struct remote_message *message = held_message(catchup, uid);
 
-	if (*body == NULL || catchup->lost) {
+	if (*body == NULL || message == NULL) {
 		return true; /* gone meanwhile: it was never here */
 	}
 	message->body = *body;
@@ -108,7 +111,7 @@ give_header(void *context, uint32_t uid, struct slice header, struct error *err)
 	struct imap_catchup *catchup = context;
 	struct remote_message *message = held_message(catchup, uid);
 
-	if (catchup->lost) {
+	if (message == NULL) {
 		return true;
 	}
 	message->header = header;
@@ -136,9 +139,10 @@ static bool
 give_bare(void *context, uint32_t uid, const struct error *why, struct error *err)
 {
 	struct imap_catchup *catchup = context;
+	struct remote_message *message = held_message(catchup, uid);
 
 	log_warn("imap", "event=message-refused uid=%" PRIu32 " reason=\"%s\"", uid, why->text);
-	return catchup->lost || imap_catchup_tell(catchup, held_message(catchup, uid), err);
+	return message == NULL || imap_catchup_tell(catchup, message, err);
 }
 
 static void
@@ -159,6 +163,7 @@ fill_fetcher(struct imap_catchup *catchup, size_t count, struct imap_fetcher *fe
 									       : IMAP_FETCH_WHOLE_MAX;
 
 	qsort(catchup->held, count, sizeof *catchup->held, compare_uids);
+	catchup->fetched_count = count;
 	for (size_t i = 0; i < count; i++) {
 		const struct remote_message *message = &catchup->held[i];
 
@@ -174,6 +179,7 @@ release_held(struct imap_catchup *catchup, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		imap_catchup_release(&catchup->held[i]);
 	}
+	catchup->fetched_count = 0;
 	catchup->held_count -= count;
 	memmove(catchup->held, catchup->held + count, catchup->held_count * sizeof *catchup->held);
 }
