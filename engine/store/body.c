@@ -9,7 +9,7 @@
 #include "engine/mime/wire.h"
 #include "engine/store/body_internal.h"
 
-#define COLUMNS     "id, digest, raw, damaged, size, wire_size, data IS NULL"
+#define COLUMNS     "id, digest, raw, damaged, size, wire_size, data IS NULL AND pack IS NULL, pack, place"
 #define PIECE_BYTES (256u << 10)
 
 void
@@ -40,6 +40,8 @@ read_row(const struct db_statement *row, struct body *out, struct error *err)
 		.size_bytes = db_u64(row, 4),
 		.wire_size_bytes = db_u64(row, 5),
 		.is_file = db_bool(row, 6),
+		.pack = db_u64(row, 7),
+		.place = db_u64(row, 8),
 	};
 	return store_read_digest(row, 1, &out->digest) || error_set(err, ERROR_DAMAGED, "a body's digest is none");
 }
@@ -102,13 +104,21 @@ check_file(struct store_txn *txn, const struct body *body, struct error *err)
 	       error_set(err, ERROR_RETRY, "the file of a body changed before it was used");
 }
 
+/* Three places: data, pack, place. */
 static void
-bind_content(struct db_statement *statement, int place, const struct body_prepared *prepared)
+bind_content(struct db_statement *statement, int first, const struct body_prepared *prepared)
 {
-	if (prepared->body.is_file) {
-		db_bind_null(statement, place);
+	if (prepared->body.is_file || prepared->body.pack != 0) {
+		db_bind_null(statement, first);
 	} else {
-		db_bind_blob(statement, place, buf_slice(&prepared->kept));
+		db_bind_blob(statement, first, buf_slice(&prepared->kept));
+	}
+	if (prepared->body.pack != 0) {
+		db_bind_u64(statement, first + 1, prepared->body.pack);
+		db_bind_u64(statement, first + 2, prepared->body.place);
+	} else {
+		db_bind_null(statement, first + 1);
+		db_bind_null(statement, first + 2);
 	}
 }
 
@@ -137,8 +147,8 @@ use_equal(struct store_txn *txn, const struct body_prepared *prepared, uint64_t 
 		return true;
 	}
 	if (!store_prepare_write(txn,
-		    "UPDATE body SET raw = ?, size = ?, wire_size = ?, data = ?, damaged = 0, swept = NULL WHERE id = "
-		    "?",
+		    "UPDATE body SET raw = ?, size = ?, wire_size = ?, data = ?, pack = ?, place = ?, damaged = 0, "
+		    "swept = NULL WHERE id = ?",
 		    &update, err)) {
 		return false;
 	}
@@ -146,7 +156,7 @@ use_equal(struct store_txn *txn, const struct body_prepared *prepared, uint64_t 
 	db_bind_u64(update, 2, prepared->body.size_bytes);
 	db_bind_u64(update, 3, prepared->body.wire_size_bytes);
 	bind_content(update, 4, prepared);
-	db_bind_u64(update, 5, *out_id);
+	db_bind_u64(update, 7, *out_id);
 	return db_run(update, err);
 }
 
@@ -156,8 +166,9 @@ body_put(struct store_txn *txn, const struct body_prepared *prepared, uint64_t *
 	SCOPED(db_end) struct db_statement *insert = NULL;
 
 	if (!check_file(txn, &prepared->body, err) || !store_prepare_write(txn,
-							      "INSERT INTO body (digest, raw, size, wire_size, data) "
-							      "VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
+							      "INSERT INTO body (digest, raw, size, wire_size, data, "
+							      "pack, place) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT "
+							      "(digest) DO NOTHING",
 							      &insert, err)) {
 		return false;
 	}
@@ -199,7 +210,7 @@ body_set_damaged(struct store_txn *txn, uint64_t id, struct error *err)
 
 struct body_reader {
 	struct io *io;
-	char *memory; /* of a row */
+	char *memory; /* of a row, or of a pack */
 	int fd;       /* of a file, else -1 */
 	uint64_t size_bytes;
 };
@@ -268,13 +279,29 @@ check_memory(const struct body_reader *reader, const struct body *body, struct e
 	return digest_equal(&digest, &body->digest) || damaged(body, "does not have its digest", err);
 }
 
+static bool
+open_packed(struct store_txn *txn, const struct body *body, struct body_reader *reader, struct error *err)
+{
+	size_t got = 0;
+
+	if (body->size_bytes > BODY_PACK_MAX) {
+		return damaged(body, "is larger than a packed one can be", err);
+	}
+	reader->memory = malloc((size_t)body->size_bytes + 1);
+	if (reader->memory == NULL) {
+		abort();
+	}
+	if (!body_pack_read(store_body_packs(store_of(txn)), body, reader->memory, &got, err)) {
+		return err->kind == ERROR_GONE ? damaged(body, "has lost its pack", err) : false;
+	}
+	return got == body->size_bytes || damaged(body, "is not whole in its pack", err);
+}
+
 /* Opens what the row tells; `select` stands on it. */
 static bool
 open_row(struct store_txn *txn, const struct db_statement *select, struct body *out_body, struct body_reader *reader,
 	struct error *err)
 {
-	struct slice data = db_blob(select, 7);
-
 	if (!read_row(select, out_body, err)) {
 		return false;
 	}
@@ -285,6 +312,11 @@ open_row(struct store_txn *txn, const struct db_statement *select, struct body *
 	if (out_body->is_file) {
 		return open_file(txn, out_body, reader, err);
 	}
+	if (out_body->pack != 0) {
+		return open_packed(txn, out_body, reader, err);
+	}
+	struct slice data = db_blob(select, 9);
+
 	if (data.length != out_body->size_bytes) {
 		return damaged(out_body, "has another size", err);
 	}

@@ -1,4 +1,5 @@
-/* Bodies by digest: rows of the database when small, files when large, in the form in which they are presented (S4, S5). */
+/* Bodies by digest, in the form in which they are presented (S4, S5): what came from the remote lies in packs, what was written here in rows of the database, and
+ * large ones are files. */
 #ifndef STORE_BODY_H
 #define STORE_BODY_H
 
@@ -6,7 +7,8 @@
 #include "engine/io/spool.h"
 #include "engine/store/store.h"
 
-#define BODY_ROW_MAX (128u << 10) /* larger ones are files */
+#define BODY_ROW_MAX  (128u << 10) /* of what was written here; larger ones are files */
+#define BODY_PACK_MAX (1u << 20)   /* of what was served; larger ones are files */
 
 struct body {
 	uint64_t id;
@@ -16,6 +18,7 @@ struct body {
 	uint64_t size_bytes; /* kept form */
 	uint64_t wire_size_bytes;
 	bool is_file;
+	uint64_t pack, place; /* of which pack, at which octet; pack 0: of none */
 };
 
 /* A body ready to be put: `kept` in its kept form. Large ones have been written, fsynced and renamed into place by body_prepare before the
@@ -31,6 +34,8 @@ void body_prepared_destroy(struct body_prepared **prepared);
 const struct body *body_prepared_get(const struct body_prepared *prepared);
 /* The first octets of the kept form, up to 256 KiB: the header is in them. */
 struct slice body_prepared_head(const struct body_prepared *prepared);
+/* Appends to a pack what of these was served, so that a few octets are left to do in the transaction. What is not packed becomes a row. Not within a transaction. */
+bool body_pack(struct store *store, struct body_prepared *const *bodies, size_t count, struct error *err) MUST_CHECK;
 /* Puts the row, or finds the equal one that is there; gives its id. Also heals a damaged row with the same digest. */
 bool body_put(struct store_txn *txn, const struct body_prepared *prepared, uint64_t *out_id, struct error *err)
 	MUST_CHECK;
@@ -43,7 +48,7 @@ struct body_reader;
 bool body_open(struct store_txn *txn, uint64_t id, struct body_reader **out, struct error *err) MUST_CHECK;
 void body_reader_close(struct body_reader **reader);
 uint64_t body_reader_size(const struct body_reader *reader);
-/* The whole kept form when it is in memory (rows); else data NULL and `fd` to pread. */
+/* The whole kept form when it is in memory (rows, packs); else data NULL and `fd` to pread. */
 struct slice body_reader_memory(const struct body_reader *reader);
 int body_reader_fd(const struct body_reader *reader);
 bool body_reader_read(const struct body_reader *reader, void *out, size_t size, uint64_t offset, size_t *out_got,

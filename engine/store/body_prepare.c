@@ -31,8 +31,8 @@ body_prepared_head(const struct body_prepared *prepared)
 	return slice_head(buf_slice(&prepared->kept), HEAD_BYTES);
 }
 
-static struct body_prepared *
-create(void)
+struct body_prepared *
+body_prepared_create(void)
 {
 	struct body_prepared *prepared = calloc(1, sizeof(*prepared));
 
@@ -164,14 +164,16 @@ prepare_large(struct store *store, struct slice from, bool served, struct body_p
 static bool
 prepare(struct store *store, struct slice from, bool served, struct body_prepared **out, struct error *err)
 {
-	SCOPED(body_prepared_destroy) struct body_prepared *prepared = create();
+	SCOPED(body_prepared_destroy) struct body_prepared *prepared = body_prepared_create();
+	const size_t most = served ? BODY_PACK_MAX : BODY_ROW_MAX;
 
+	prepared->served = served;
 	prepared->body.digest = digest_of(from, served);
 	/* What is kept decides, and that is at least half of it. */
-	if (from.length <= 2 * BODY_ROW_MAX) {
+	if (from.length <= 2 * most) {
 		prepare_row(from, served, prepared);
 	}
-	if (from.length > 2 * BODY_ROW_MAX || prepared->body.size_bytes > BODY_ROW_MAX) {
+	if (from.length > 2 * most || prepared->body.size_bytes > most) {
 		buf_clear(&prepared->kept);
 		if (!prepare_large(store, from, served, prepared, err)) {
 			return error_wrap(err, "keeping a body of %zu octets", from.length);

@@ -108,7 +108,7 @@ CREATE TABLE body (
   wire_size INTEGER NOT NULL,
   damaged INTEGER NOT NULL DEFAULT 0,
   swept INTEGER,                        -- running_s when a file was found without a row that needs it
-  data BLOB                             -- the kept form; NULL: a file bodies/ab/cdef…
+  data BLOB                             -- the kept form; NULL: in a pack (store.c, step 3) or a file bodies/ab/cdef…
 );
 CREATE INDEX body_damaged ON body (id) WHERE damaged = 1;
 CREATE INDEX body_swept ON body (swept) WHERE swept IS NOT NULL;

@@ -20,10 +20,17 @@
 #define WRITER_CACHE_KIB 8192u
 #define UPKEEP_CACHE_KIB 256u
 
+/* Packs (docs/adr/0006): of a body its pack and the octet it begins at; data is NULL then. Of a pack that nothing refers to, the running time when that was found. */
+static const char packs_sql[] = "ALTER TABLE body ADD COLUMN pack INTEGER;"
+				"ALTER TABLE body ADD COLUMN place INTEGER;"
+				"CREATE INDEX body_by_pack ON body (pack, place, size) WHERE pack IS NOT NULL;"
+				"CREATE TABLE pack (id INTEGER PRIMARY KEY, swept INTEGER NOT NULL);";
+
 static const struct migrate_step steps[] = {
 	{.number = 1, .sql = STORE_SCHEMA_SQL},
 	/* when a message's name, flags, times or size last changed: its ctime, which never goes back; 0: not since this step */
 	{.number = 2, .sql = "ALTER TABLE listing ADD COLUMN changed_ns INTEGER NOT NULL DEFAULT 0;"},
+	{.number = 3, .sql = packs_sql},
 };
 
 /* --- opening --- */
@@ -291,6 +298,7 @@ create(struct io *io)
 	store->wake_fd = store->log_fd = -1;
 	store->nudge = cancel_create();
 	store->verified = body_verified_create();
+	store->packs = body_packs_create(store);
 	mutex_init(&store->lock, LOCK_RANK_WRITER);
 	mutex_init(&store->readers_lock, LOCK_RANK_READERS);
 	mutex_init(&store->upkeep_lock, LOCK_RANK_READERS);
@@ -312,6 +320,7 @@ destroy(struct store *store)
 	io_close(store->io, &store->log_fd);
 	io_lock_file_close(&store->writer_lock);
 	io_lock_file_close(&store->schema_lock);
+	body_packs_destroy(&store->packs);
 	io_dir_close(&store->dir);
 	cancel_destroy(&store->nudge);
 	body_verified_destroy(&store->verified);
@@ -390,6 +399,12 @@ struct io_dir *
 store_dir(struct store *store)
 {
 	return store->dir;
+}
+
+struct body_packs *
+store_body_packs(struct store *store)
+{
+	return store->packs;
 }
 
 struct body_verified *

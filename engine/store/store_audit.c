@@ -94,7 +94,8 @@ check_files(struct store_txn *txn, struct buf *out, struct error *err)
 	SCOPED(db_end) struct db_statement *select = NULL;
 	enum db_row row;
 
-	if (!store_prepare(txn, "SELECT id, digest, size FROM body WHERE data IS NULL AND damaged = 0", &select, err)) {
+	if (!store_prepare(txn, "SELECT id, digest, size FROM body WHERE data IS NULL AND pack IS NULL AND damaged = 0",
+		    &select, err)) {
 		return false;
 	}
 	while ((row = db_step(select, err)) == DB_ROW) {
@@ -117,6 +118,35 @@ check_files(struct store_txn *txn, struct buf *out, struct error *err)
 		} else if (st.size_bytes != db_u64(select, 2)) {
 			buf_printf(out, "body %llu has a file of another size, %s\n",
 				(unsigned long long)db_u64(select, 0), name);
+		}
+	}
+	return row == DB_DONE;
+}
+
+/* That the packs hold what the rows say, as far as their sizes tell. */
+static bool
+check_packs(struct store_txn *txn, struct buf *out, struct error *err)
+{
+	SCOPED(db_end) struct db_statement *select = NULL;
+	enum db_row row;
+
+	if (!store_prepare(txn,
+		    "SELECT pack, max(place + size) FROM body WHERE pack IS NOT NULL AND damaged = 0 GROUP BY pack",
+		    &select, err)) {
+		return false;
+	}
+	while ((row = db_step(select, err)) == DB_ROW) {
+		char name[BODY_PACK_NAME_BYTES];
+		struct io_stat st = {0};
+
+		body_pack_name(db_u64(select, 0), name);
+		if (!io_stat(store_dir(store_of(txn)), name, &st, err) && err->kind != ERROR_GONE) {
+			return false;
+		}
+		error_clear(err);
+		if (st.size_bytes < db_u64(select, 1)) {
+			buf_printf(out, "the pack %s holds %llu octets, and bodies up to %llu are to be in it\n", name,
+				(unsigned long long)st.size_bytes, (unsigned long long)db_u64(select, 1));
 		}
 	}
 	return row == DB_DONE;
@@ -145,5 +175,6 @@ store_audit(struct store *store, struct buf *out_findings, struct error *err)
 			return error_wrap(err, "checking the store");
 		}
 	}
-	return check_files(txn, out_findings, err) && db_check(txn->db, true, note_damage, out_findings, err);
+	return check_files(txn, out_findings, err) && check_packs(txn, out_findings, err) &&
+	       db_check(txn->db, true, note_damage, out_findings, err);
 }

@@ -143,7 +143,9 @@ store_log_sync(struct store *store, uint64_t commit, struct error *err)
 	store->lazy_since_ms = 0;
 	mutex_unlock(&store->lock);
 
-	bool heard = store_wake_read(store, &woken), done = sync_once(store, suspect, err);
+	/* The octets first, then the rows that say where they are. */
+	bool heard = store_wake_read(store, &woken);
+	bool done = body_packs_sync(store->packs, err) && sync_once(store, suspect, err);
 
 	mutex_lock(&store->lock);
 	store->syncing = false;

@@ -9,7 +9,7 @@
  *   store_log.c     making commits durable, and checkpoints
  *   store_behind.c  writes beside their caller
  *   store_thread.c  the store's thread: rides lazy commits to the disk, hears `wake`, checkpoints
- *   store_sweep.c   bodies nobody needs, old tombstones;  store_audit.c  what must agree
+ *   store_sweep.c   bodies nobody needs, old tombstones;  store_sweep_packs.c  their packs;  store_audit.c  what must agree
  *
  * Locks: `lock` guards the queue of writers, what is durable, and the listener; `readers_lock` the idle connections. What is marked
  * "turn" belongs to the thread whose write is running, or that took the turn by store_turn_take.
@@ -129,6 +129,7 @@ struct store {
 	atomic_bool ending;
 	struct io_watch *watch; /* of `wake`; NULL where the kernel gives none, then it is looked at now and then */
 	struct body_verified *verified;
+	struct body_packs *packs;
 	struct db *upkeep; /* the thread's, and store_maintain's under upkeep_lock */
 	struct mutex upkeep_lock;
 };
@@ -214,6 +215,9 @@ store_log_is_due(uint64_t pages)
 /* --- store_sweep.c --- */
 /* Removes spools, contents of local files that nothing refers to, and marks that were not finished. Nobody else may have the store open. */
 bool store_sweep_leftovers(struct store *store, struct error *err) MUST_CHECK;
+
+/* --- store_sweep_packs.c --- */
+bool store_sweep_packs(struct store *store, struct error *err) MUST_CHECK;
 
 /* --- store_thread.c --- */
 bool store_thread_start(struct store *store, struct error *err) MUST_CHECK;

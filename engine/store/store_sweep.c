@@ -575,7 +575,8 @@ store_maintain(struct store *store, unsigned undelete_days, struct error *err)
 	int64_t before_s = io_wall_s(store->io) - (int64_t)undelete_days * DAY_S;
 
 	if (!purge_old(store, before_s, err) || !sweep_bodies(store, err) || !end_files(store, err) ||
-		!sweep_orphans(store, err) || !store_log_checkpoint(store, true, err)) {
+		!sweep_orphans(store, err) || !store_sweep_packs(store, err) ||
+		!store_log_checkpoint(store, true, err)) {
 		return error_wrap(err, "the store's upkeep");
 	}
 	return true;

@@ -97,11 +97,16 @@ static bool
 hydrate_flush(struct hydrate *hydrate, struct error *err)
 {
 	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
+	struct body_prepared *bodies[HYDRATE_BATCH_MESSAGES];
 
 	if (hydrate->batch_count == 0) {
 		return true;
 	}
-	if (!store_write_begin(hydrate->store, STORE_ENGINE, &txn, err)) {
+	for (size_t i = 0; i < hydrate->batch_count; i++) {
+		bodies[i] = hydrate->batch[i]->body;
+	}
+	if (!body_pack(hydrate->store, bodies, hydrate->batch_count, err) ||
+		!store_write_begin(hydrate->store, STORE_ENGINE, &txn, err)) {
 		return false;
 	}
 	for (size_t i = 0; i < hydrate->batch_count; i++) {

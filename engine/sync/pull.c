@@ -339,6 +339,21 @@ pull_write_batch(struct run *run, struct store_txn *txn, void *context, struct e
 	return true;
 }
 
+/* Before the transaction, which others wait for. */
+static bool
+pull_pack_bodies(struct run *run, struct error *err)
+{
+	struct body_prepared *bodies[RUN_BATCH_MESSAGES];
+	size_t count = 0;
+
+	for (size_t i = 0; i < run->written.arrival_count && !run->pass->dry_run; i++) {
+		if (run->written.arrivals[i].body != NULL) {
+			bodies[count++] = run->written.arrivals[i].body;
+		}
+	}
+	return body_pack(run->sync->store, bodies, count, err);
+}
+
 static bool
 pull_write_beside(void *context, struct error *err)
 {
@@ -347,7 +362,7 @@ pull_write_beside(void *context, struct error *err)
 	if (run->sync->settings->thread_begins != NULL) {
 		run->sync->settings->thread_begins();
 	}
-	return run_write(run, pull_write_batch, NULL, STORE_LAZY, err);
+	return pull_pack_bodies(run, err) && run_write(run, pull_write_batch, NULL, STORE_LAZY, err);
 }
 
 static bool

@@ -149,7 +149,7 @@ file_of(uint64_t id, char out[256])
 static void
 large_bodies_are_files_whichever_way_they_came(void **state)
 {
-	SCOPED(buf_finish) struct buf wire = large(20000, " a line of text\r\n");
+	SCOPED(buf_finish) struct buf wire = large(100000, " a line of text\r\n");
 	SCOPED(buf_finish) struct buf written = BUF_INIT;
 	char name[256];
 	struct stat st;
@@ -177,7 +177,7 @@ large_bodies_are_files_whichever_way_they_came(void **state)
 static void
 large_bodies_that_do_not_turn_back_are_kept_raw(void **state)
 {
-	SCOPED(buf_finish) struct buf wire = large(20000, " a line with a bare \n in it\r\n");
+	SCOPED(buf_finish) struct buf wire = large(100000, " a line with a bare \n in it\r\n");
 
 	fixture_write();
 	uint64_t id = put(buf_slice(&wire), true);
@@ -237,7 +237,7 @@ an_open_body_outlives_its_row_and_its_file(void **state)
 {
 	SCOPED(body_reader_close) struct body_reader *row = NULL;
 	SCOPED(body_reader_close) struct body_reader *file = NULL;
-	SCOPED(buf_finish) struct buf wire = large(20000, " a line\r\n");
+	SCOPED(buf_finish) struct buf wire = large(100000, " a line\r\n");
 	char octets[8], name[256];
 	size_t got;
 
@@ -266,7 +266,7 @@ an_open_body_outlives_its_row_and_its_file(void **state)
 static void
 a_damaged_file_is_found_told_and_healed(void **state)
 {
-	SCOPED(buf_finish) struct buf wire = large(20000, " a line\r\n");
+	SCOPED(buf_finish) struct buf wire = large(100000, " a line\r\n");
 	struct body_reader *reader = NULL;
 	struct body body;
 	char name[256];
@@ -299,7 +299,7 @@ a_damaged_file_is_found_told_and_healed(void **state)
 static void
 a_file_that_is_gone_or_short_is_damage(void **state)
 {
-	SCOPED(buf_finish) struct buf wire = large(20000, " a line\r\n");
+	SCOPED(buf_finish) struct buf wire = large(100000, " a line\r\n");
 	struct body_reader *reader = NULL;
 	char name[256];
 
@@ -397,7 +397,7 @@ set_running(uint64_t seconds)
 static void
 bodies_that_nobody_needs_are_swept(void **state)
 {
-	SCOPED(buf_finish) struct buf wire = large(20000, " a line\r\n");
+	SCOPED(buf_finish) struct buf wire = large(100000, " a line\r\n");
 	struct number number;
 	char name[256];
 
@@ -427,7 +427,7 @@ bodies_that_nobody_needs_are_swept(void **state)
 static void
 a_body_that_is_wanted_again_is_not_swept(void **state)
 {
-	SCOPED(buf_finish) struct buf wire = large(20000, " a line\r\n");
+	SCOPED(buf_finish) struct buf wire = large(100000, " a line\r\n");
 	struct number number;
 	char name[256];
 
@@ -440,7 +440,7 @@ a_body_that_is_wanted_again_is_not_swept(void **state)
 	assert_ok(store_maintain(fixture.store, 30, &fixture.err));
 	fixture_write();
 	new.body = put(buf_slice(&wire), true);
-	new.size_bytes = wire.length - 20002;
+	new.size_bytes = wire.length - 100002;
 	assert_int_equal(new.body, big);
 	assert_ok(message_create(fixture.txn, &new, &number, &fixture.err));
 	fixture_commit();
@@ -454,7 +454,7 @@ a_body_that_is_wanted_again_is_not_swept(void **state)
 static void
 files_without_a_row_are_swept_in_two_steps(void **state)
 {
-	SCOPED(buf_finish) struct buf wire = large(20000, " a line\r\n");
+	SCOPED(buf_finish) struct buf wire = large(100000, " a line\r\n");
 	SCOPED(body_prepared_destroy) struct body_prepared *prepared = prepare(buf_slice(&wire), true);
 	char hex[SHA256_HEX_BYTES], name[256];
 

@@ -39,6 +39,7 @@ write_for_ever(int to_parent, uint64_t seed)
 			}
 		}
 		if (!spool_append(spool, buf_slice(&octets), &err) || !body_prepare_wire(store, spool, &body, &err) ||
+			(random_below(&random, 2) == 0 && !body_pack(store, &body, 1, &err)) ||
 			!store_write_begin(store, STORE_ENGINE, &txn, &err)) {
 			_exit(2);
 		}
