@@ -611,7 +611,7 @@ def judge_places(ledger, token, found):
         ledger.wrong(f"{token.name}: is in {found or 'no mailbox'}, not {token.outcomes()}: {token.ops}")
 
 
-MUTATING = {"APPEND", "UID STORE", "STORE", "UID COPY", "UID MOVE", "EXPUNGE", "UID EXPUNGE", "CREATE", "DELETE", "RENAME"}
+MUTATING = {"CHANGED", "APPEND", "UID STORE", "STORE", "UID COPY", "UID MOVE", "EXPUNGE", "UID EXPUNGE", "CREATE", "DELETE", "RENAME"}
 
 
 def settle(ledger, heres, there, proxy, limit_s):

@@ -9,9 +9,12 @@ import signal
 import subprocess
 import time
 
+import maildirside
+
 SERVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers")
-PORT = int(os.environ["MAILFS_TEST_PORT"])
+PORT = int(os.environ.get("MAILFS_TEST_PORT", "0"))
 SERVER = os.environ["MAILFS_TEST_SERVER"]
+MAILDIR = SERVER == "maildir"
 SCRATCH = os.environ["MAILFS_TEST_DIR"]
 DATE = 1793610720  # an internal date
 ITEM = re.compile(rb'(UID|INTERNALDATE|RFC822\.SIZE|X-GUID|EMAILID|FLAGS) (\([^)]*\)|"[^"]*"|[^ ()]+)')
@@ -59,7 +62,7 @@ def from_utf7(raw):
     return re.sub("&([^-]*)-", unshifted, raw)
 
 
-class There:
+class ServerThere:
     """A client of the server."""
 
     def __init__(self, user="user1", port=None):
@@ -177,9 +180,9 @@ class Here:
     def write_config(self, user, port, **keys):
         keys = {
             "address": f"{user}@example.org",
-            "server": f"imap://127.0.0.1:{port}",
+            "server": f"maildir:{maildirside.TREE}/{user}" if MAILDIR else f"imap://127.0.0.1:{port}",
             "user": user,
-            "password-command": "echo pass",
+            "password-command": None if MAILDIR else "echo pass",
             "store": self.store,
             "poll": "5s",
         } | {key.replace("_", "-"): value for key, value in keys.items()}
@@ -259,7 +262,18 @@ class Here:
         return os.getxattr(path, "user.mailfs.state").decode()
 
 
-class Proxy:
+class MaildirThere(maildirside.MaildirThere):
+    one = ServerThere.one
+
+
+def There(user="user1", port=None):  # pylint: disable=invalid-name
+    """Somebody else on the other side: a client of the server, or a program that works on the Maildirs."""
+    if MAILDIR:
+        return MaildirThere(user, utf7=utf7, from_utf7=from_utf7)
+    return ServerThere(user, port)
+
+
+class ServerProxy:
     """The counting proxy between an account and the server."""
 
     def __init__(self, *options):
@@ -288,6 +302,7 @@ class Proxy:
         self.process.wait(10)
 
 
+Proxy = maildirside.NoProxy if MAILDIR else ServerProxy
 OURS = {"\\Seen": "seen", "\\Flagged": "flagged", "\\Answered": "answered", "\\Draft": "draft", "\\Deleted": "deleted"}
 
 
