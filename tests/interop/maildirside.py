@@ -69,18 +69,21 @@ class Tree:
                 return {chr(ord("a") + int(line.split()[0])): line.split()[1] for line in file if line.strip()}
         return {}
 
+    def letter_of(self, path, flag):
+        return next((letter for letter, name in self.keywords(path).items() if name.lower() == flag.lower()), None)
+
     def letter(self, path, flag):
         """The letter of a flag; a keyword that has none gets one, as Dovecot does it."""
         if flag.lower() in FLAGS:
             return FLAGS[flag.lower()]
         for _ in range(100):
-            for letter, name in self.keywords(path).items():
-                if name.lower() == flag.lower():
-                    return letter
+            letter = self.letter_of(path, flag)
+            if letter:
+                return letter
             try:
                 with open(f"{path}/dovecot-keywords.lock", "x", encoding="utf-8") as file:
                     table = self.keywords(path)
-                    letter = next(chr(c) for c in range(ord("a"), ord("z") + 1) if chr(c) not in table)
+                    letter = self.letter_of(path, flag) or next(chr(c) for c in range(ord("a"), ord("z") + 1) if chr(c) not in table)
                     table[letter] = flag
                     file.write("".join(f"{ord(c) - ord('a')} {name}\n" for c, name in sorted(table.items())))
                 os.rename(f"{path}/dovecot-keywords.lock", f"{path}/dovecot-keywords")
@@ -138,6 +141,8 @@ class Tree:
         def rename(part, name):
             base = name.partition(":2,")[0]
             letters = "".join(sorted(self.letter(to, flag) for flag in self.flags(path, name)))
+            if any(key_of(other) == key for _, other in self.files(to)):
+                base = self.new_name()
             os.rename(f"{path}/{part}/{name}", f"{to}/{part}/{base}" + (f":2,{letters}" if part == "cur" else ""))
 
         return self.with_file(path, key, rename)

@@ -475,6 +475,7 @@ a_copy_leaves_the_first_where_it_is(void)
 	scan_all("Work", true, &seen);
 	assert_int_equal(seen.count, 2);
 	assert_true(seen.messages[0].flags.bits == FLAG_SEEN && seen.messages[1].internaldate_s == DATE);
+	assert_true(guid_equal(&seen.messages[0].guid, &seen.messages[1].guid));
 	forget(&seen);
 	scan_all("INBOX", true, &seen);
 	assert_int_equal(seen.count, 2);

@@ -7,7 +7,7 @@
 #include "tests/unit/assert_slice.h"
 
 #define ID   "0123456789abcdef0123456789abcdef"
-#define HEAD "mailfs-uids 1 " ID " 77 5\n"
+#define HEAD "mailfs-uids 1 " ID " 77 5 1\n"
 
 static struct maildir_index
 begun(void)
@@ -47,9 +47,10 @@ lines_are_added_and_read_back(void **state)
 	maildir_keywords_read(&keywords, slice_of("0 Work\n"));
 	maildir_index_set_keywords(&index, &keywords, 5, &text);
 	maildir_index_remove(&index, maildir_index_find(&index, 3), 6, &text);
+	maildir_index_set_guid(&index, maildir_index_find(&index, 2), slice_of("0.%"), &text);
 	assert_slice(buf_slice(&text),
 		HEAD "U 1 2 n 1.a\nU 2 2 c 2.b:2,Sa\nU 3 3 c 3.%25%0A:2,\nU 1 4 c 1.a:2,F\nK a Work\nU 2 5 c 2.b:2,Sa\n"
-		     "D 3 6\n");
+		     "D 3 6\nG 2 0.%25\n");
 	assert_true(maildir_index_feed(&again, buf_slice(&text), &used, &err));
 	assert_int_equal(used, text.length);
 	assert_int_equal(again.live, 2);
@@ -58,6 +59,8 @@ lines_are_added_and_read_back(void **state)
 	assert_null(maildir_index_find(&again, 3));
 	assert_null(maildir_index_find_key(&again, slice_of("3.%\n")));
 	assert_int_equal(maildir_index_find_key(&again, slice_of("2.b"))->uid, 2);
+	assert_slice(maildir_index_guid(maildir_index_find(&again, 2)), "0.%");
+	assert_slice(maildir_index_guid(maildir_index_find(&again, 1)), "1.a");
 	assert_same(&index, &again);
 }
 
@@ -103,13 +106,14 @@ a_line_that_was_never_finished_says_nothing(void **state)
 static void
 what_cannot_be_is_refused(void **state)
 {
-	static const char *const bad[] = {"mailfs-uids 2 " ID " 77 5\n", "mailfs-uids 1 " ID " 0 5\n",
-		"mailfs-uids 1 0123 77 5\n", "\n", HEAD "X\n", HEAD "\n", HEAD "U 0 2 n 1.a\n", HEAD "U 1 2 x 1.a\n",
-		HEAD "U 1 2 n .a\n", HEAD "U 1 2 n a%2Fb\n", HEAD "U 1 2 n a%zz\n", HEAD "U 1 2 n a%4\n",
-		HEAD "U 4294967295 2 n 1.a\n", HEAD "U 1 99999999999999999999 n 1.a\n", HEAD "U 1 2 n\n",
-		HEAD "U 1 2 n 1.a\nU 2 2 n 1.a\n", HEAD "U 1 2 n 1.a\nU 1 3 n 2.b\n", HEAD "U 5 2 n 1.a\nU 4 2 n 2.b\n",
-		HEAD "D 1 2\n", HEAD "U 1 9 n 1.a\nD 1 3\n", HEAD "K 0 a\n", HEAD "K a b c\n", HEAD "N 5 4\nN 4 4\n",
-		HEAD "N 5\n"};
+	static const char *const bad[] = {"mailfs-uids 2 " ID " 77 5 1\n", "mailfs-uids 1 " ID " 77 5\n",
+		"mailfs-uids 1 " ID " 0 5 1\n", "mailfs-uids 1 0123 77 5 1\n", "\n", HEAD "X\n", HEAD "\n",
+		HEAD "U 0 2 n 1.a\n", HEAD "U 1 2 x 1.a\n", HEAD "U 1 2 n .a\n", HEAD "U 1 2 n a%2Fb\n",
+		HEAD "U 1 2 n a%zz\n", HEAD "U 1 2 n a%4\n", HEAD "U 4294967295 2 n 1.a\n",
+		HEAD "U 1 99999999999999999999 n 1.a\n", HEAD "U 1 2 n\n", HEAD "U 1 2 n 1.a\nU 2 2 n 1.a\n",
+		HEAD "U 1 2 n 1.a\nU 1 3 n 2.b\n", HEAD "U 5 2 n 1.a\nU 4 2 n 2.b\n", HEAD "D 1 2\n", HEAD "G 1 a\n",
+		HEAD "U 1 2 n 1.a\nG 1 \n", HEAD "U 1 9 n 1.a\nD 1 3\n", HEAD "K 0 a\n", HEAD "K a b c\n",
+		HEAD "N 5 4\nN 4 4\n", HEAD "N 5\n"};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
 		SCOPED(maildir_index_finish) struct maildir_index index = {.seed = 3};
@@ -193,6 +197,11 @@ keywords_have_letters(void **state)
 	assert_int_equal(flags.bits, FLAG_SEEN);
 	assert_string_equal(flags.keywords, "$Forwarded New");
 	assert_int_equal(maildir_keywords_letters(&table, &flags), 1u << 25 | 1u << 1);
+	flags_finish(&flags);
+	flags = maildir_keywords_flags(&table, 0, 1u << 3); /* a second letter of Work */
+	assert_string_equal(flags.keywords, "work");
+	assert_int_equal(maildir_keywords_letters(&table, &flags), 1);
+	assert_int_equal(maildir_keywords_all_letters(&table, &flags), 1 | 1u << 3);
 	for (char name[] = "ka"; maildir_keywords_have_room(&table); name[1]++) {
 		assert_true(maildir_keywords_add(&table, slice_of(name), &text));
 	}

@@ -220,6 +220,34 @@ feed(struct maildir_session *session, struct maildir_box *box, int fd, uint64_t 
 	return box->index.id[0] != '\0' || error_set(err, ERROR_DAMAGED, "it has no first line");
 }
 
+/* Whether the file is the one that was read. Its inode does not tell: that of one that was replaced is soon used again. */
+static bool
+is_same_file(struct maildir_session *session, const struct maildir_box *box, int fd, bool *out, struct error *err)
+{
+	SCOPED(buf_finish) struct buf head = BUF_INIT;
+	char text[256];
+	size_t got;
+
+	*out = false;
+	maildir_index_print_head(&box->index, &head);
+	if (head.length > sizeof(text)) {
+		return true;
+	}
+	if (!io_pread(session->io, fd, text, head.length, 0, &got, err)) {
+		return false;
+	}
+	*out = slice_equal(slice_make(text, got), buf_slice(&head));
+	return true;
+}
+
+static void
+begin_reading(struct maildir_session *session, struct maildir_box *box, uint64_t inode)
+{
+	forget_index(box);
+	io_random(session->io, &box->index.seed, sizeof(box->index.seed));
+	box->file = inode;
+}
+
 /* Reads what was added since, or all of another file. ERROR_GONE where there is none. */
 static bool
 load_file(struct maildir_session *session, struct maildir_box *box, const char *name, struct error *err)
@@ -234,18 +262,23 @@ load_file(struct maildir_session *session, struct maildir_box *box, const char *
 		return error_set(
 			err, ERROR_REFUSED, "%s/%s is no file of ours: remove it", session->remote->path, name);
 	}
-	if (!box->loaded || st.inode != box->file || st.size_bytes < box->file_octets) {
-		forget_index(box);
-		io_random(session->io, &box->index.seed, sizeof(box->index.seed));
-		box->file = st.inode;
-	} else if (st.size_bytes == box->file_octets) {
-		return true;
-	}
-	box->clean = false;
+	bool same = box->loaded && st.inode == box->file && st.size_bytes >= box->file_octets;
+
 	if (!io_open(session->dir, name, O_RDONLY | O_NONBLOCK, &fd, err)) {
 		return false;
 	}
-	box->loaded = feed(session, box, fd, st.size_bytes, err);
+	bool ok = !same || is_same_file(session, box, fd, &same, err);
+
+	if (ok && !same) {
+		begin_reading(session, box, st.inode);
+	}
+	if (ok && st.size_bytes > box->file_octets) {
+		box->clean = false;
+		ok = feed(session, box, fd, st.size_bytes, err);
+	} else if (ok && !same) {
+		ok = error_set(err, ERROR_DAMAGED, "it is empty");
+	}
+	box->loaded = ok;
 	io_close(session->io, &fd);
 	return box->loaded;
 }
@@ -281,6 +314,7 @@ replace(struct maildir_session *session, struct maildir_box *box, struct error *
 	SCOPED(buf_finish) struct buf text = BUF_INIT;
 	struct io_stat st;
 
+	box->index.edition++;
 	maildir_index_print(&box->index, &text);
 	maildir_dir_join(&name, box->path, MAILDIR_INDEX_FILE);
 	if (!io_replace_file(session->dir, name.data, buf_slice(&text), err) ||
@@ -465,9 +499,10 @@ maildir_box_id(const struct maildir_box *box)
 struct guid
 maildir_box_guid(const struct maildir_entry *entry)
 {
-	struct guid guid = {.kind = GUID_MAILDIR, .length = entry->key_length};
+	struct slice value = maildir_index_guid(entry);
+	struct guid guid = {.kind = GUID_MAILDIR, .length = (uint8_t)value.length};
 
-	memcpy(guid.value, entry->name, entry->key_length);
+	memcpy(guid.value, value.data, value.length);
 	return guid;
 }
 

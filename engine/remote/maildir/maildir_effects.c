@@ -54,7 +54,7 @@ store_one(struct maildir_work *work, uint32_t uid, const struct remote_store *gr
 		if (!maildir_work_letters(work, &group->add, &add, err)) {
 			return false;
 		}
-		remove = maildir_keywords_letters(&work->box->index.keywords, &group->remove);
+		remove = maildir_keywords_all_letters(&work->box->index.keywords, &group->remove);
 
 		struct maildir_entry *entry = maildir_index_find(&work->box->index, uid);
 
@@ -274,6 +274,7 @@ transfer_once(struct transfer *transfer, struct maildir_entry *entry, struct rem
 {
 	struct maildir_work *to = &transfer->to;
 	SCOPED(buf_finish) struct buf name = BUF_INIT;
+	struct guid guid = maildir_box_guid(entry);
 	bool in_new;
 
 	if (!name_there(transfer, entry, &name, &in_new, err)) {
@@ -286,11 +287,16 @@ transfer_once(struct transfer *transfer, struct maildir_entry *entry, struct rem
 	to->new |= in_new;
 	to->cur |= !in_new;
 
-	const struct maildir_entry *added =
+	struct maildir_entry *added =
 		maildir_index_add(&to->box->index, buf_slice(&name), in_new, maildir_work_modseq(to), &to->lines);
 
 	if (added == NULL) {
 		return error_set(err, ERROR_ITEM, "the Maildir has no UIDs left");
+	}
+	struct guid got = maildir_box_guid(added);
+
+	if (!guid_equal(&got, &guid)) {
+		maildir_index_set_guid(&to->box->index, added, slice_make(guid.value, guid.length), &to->lines);
 	}
 	item->target = (struct remote_uid){.uidvalidity = to->box->index.uidvalidity, .uid = added->uid};
 	return true;

@@ -18,6 +18,7 @@ maildir_index_begin(
 	*index = (struct maildir_index){.uidvalidity = uidvalidity,
 		.uidnext = 1,
 		.directory = directory,
+		.edition = 1,
 		.modseq = 1,
 		.seed = seed,
 		.lines = 1};
@@ -29,6 +30,7 @@ maildir_index_finish(struct maildir_index *index)
 {
 	for (size_t i = 0; i < index->count; i++) {
 		free(index->entries[i].name);
+		free(index->entries[i].guid);
 	}
 	free(index->entries);
 	free(index->slots);
@@ -178,7 +180,8 @@ static void
 drop_entry(struct maildir_index *index, struct maildir_entry *entry, uint64_t modseq)
 {
 	free(entry->name);
-	entry->name = NULL;
+	free(entry->guid);
+	entry->name = entry->guid = NULL;
 	index->live--;
 	index->modseq = modseq;
 }
@@ -208,6 +211,14 @@ print_entry(const struct maildir_entry *entry, struct buf *out)
 }
 
 static void
+print_guid(const struct maildir_entry *entry, struct buf *out)
+{
+	buf_printf(out, "G %" PRIu32 " ", entry->uid);
+	print_octets(slice_of(entry->guid), out);
+	buf_append_octet(out, '\n');
+}
+
+static void
 print_keyword(unsigned letter, const char *name, struct buf *out)
 {
 	buf_printf(out, "K %c%s", 'a' + (int)letter, name != NULL ? " " : "");
@@ -230,6 +241,24 @@ maildir_index_add(struct maildir_index *index, struct slice name, bool in_new, u
 	print_entry(entry, out);
 	index->lines++;
 	return entry;
+}
+
+struct slice
+maildir_index_guid(const struct maildir_entry *entry)
+{
+	return entry->guid != NULL ? slice_of(entry->guid) : entry_key(entry);
+}
+
+void
+maildir_index_set_guid(struct maildir_index *index, struct maildir_entry *entry, struct slice guid, struct buf *out)
+{
+	char *copy = slice_dup(guid);
+
+	assert(guid.length > 0 && guid.length <= GUID_VALUE_MAX);
+	free(entry->guid);
+	entry->guid = copy;
+	print_guid(entry, out);
+	index->lines++;
 }
 
 void
@@ -285,7 +314,8 @@ maildir_index_set_keywords(
 void
 maildir_index_print_head(const struct maildir_index *index, struct buf *out)
 {
-	buf_printf(out, "mailfs-uids 1 %s %" PRIu32 " %" PRIu64 "\n", index->id, index->uidvalidity, index->directory);
+	buf_printf(out, "mailfs-uids 1 %s %" PRIu32 " %" PRIu64 " %" PRIu64 "\n", index->id, index->uidvalidity,
+		index->directory, index->edition);
 }
 
 void
@@ -300,6 +330,9 @@ maildir_index_print(const struct maildir_index *index, struct buf *out)
 	for (size_t i = 0; i < index->count; i++) {
 		if (index->entries[i].name != NULL) {
 			print_entry(&index->entries[i], out);
+		}
+		if (index->entries[i].guid != NULL) {
+			print_guid(&index->entries[i], out);
 		}
 	}
 	buf_printf(out, "N %" PRIu32 " %" PRIu64 "\n", index->uidnext, index->modseq);
@@ -376,16 +409,17 @@ read_head(struct maildir_index *index, struct slice line)
 		     slice_equal(take_word(&rest), SLICE_LITERAL("1"));
 	struct slice id = take_word(&rest);
 	uint32_t uidvalidity;
-	uint64_t directory;
+	uint64_t directory, edition;
 
 	if (!known || !is_id(id) || !slice_to_u32(take_word(&rest), &uidvalidity) || uidvalidity == 0 ||
-		!slice_to_u64(rest, &directory)) {
+		!slice_to_u64(take_word(&rest), &directory) || !slice_to_u64(rest, &edition)) {
 		return false;
 	}
 	char text[MAILDIR_INDEX_ID_LENGTH + 1] = {0};
 
 	memcpy(text, id.data, id.length);
 	maildir_index_begin(index, text, uidvalidity, directory, index->seed);
+	index->edition = edition;
 	return true;
 }
 
@@ -467,6 +501,27 @@ read_message(struct maildir_index *index, struct slice rest)
 }
 
 static bool
+read_guid(struct maildir_index *index, struct slice rest)
+{
+	char guid[GUID_VALUE_MAX];
+	struct maildir_entry *entry;
+	uint32_t uid;
+	size_t length;
+
+	if (!slice_to_u32(take_word(&rest), &uid) || !read_octets(rest, guid, sizeof(guid), &length) || length == 0 ||
+		memchr(guid, '\0', length) != NULL) {
+		return false;
+	}
+	entry = maildir_index_find(index, uid);
+	if (entry == NULL) {
+		return false;
+	}
+	free(entry->guid);
+	entry->guid = slice_dup(slice_make(guid, length));
+	return true;
+}
+
+static bool
 read_gone(struct maildir_index *index, struct slice rest)
 {
 	struct maildir_entry *entry;
@@ -504,6 +559,8 @@ read_line(struct maildir_index *index, struct slice line)
 		return read_message(index, rest);
 	case 'D':
 		return read_gone(index, rest);
+	case 'G':
+		return read_guid(index, rest);
 	case 'K':
 		return read_keyword(index, rest);
 	case 'N':

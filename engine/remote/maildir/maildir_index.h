@@ -2,11 +2,13 @@
  *
  * The file is lines, added at its end; the last one about a UID counts. A last line without its line end was never finished and says nothing.
  *
- *   mailfs-uids 1 ID UIDVALIDITY DIRECTORY     the first line; DIRECTORY is the inode of the Maildir when the file was begun
+ *   mailfs-uids 1 ID UIDVALIDITY DIRECTORY EDITION     the first line; DIRECTORY is the inode of the Maildir when the file was begun, and
+ *                                                      EDITION rises each time the file is replaced as a whole
  *   N UIDNEXT MODSEQ                           counters, where no other line says as much
  *   K LETTER NAME                              what the letter of a keyword meant; without NAME: nothing
  *   U UID MODSEQ c|n FILE                      a message in cur or new, by the name of its file; %XX for octets that a line cannot hold
  *   D UID MODSEQ                               it is gone
+ *   G UID GUID                                 its GUID is not its key: it came by a copy or move to where its key was taken
  *
  * UIDs and mod-sequences rise. A message is known by its key (maildir_filename). Pure: reading and writing the file is maildir_box's.
  */
@@ -27,6 +29,7 @@ struct maildir_entry {
 	uint32_t keywords; /* letters, as in maildir_filename */
 	uint64_t modseq;
 	char *name;         /* of its file as last seen; NULL: it is gone */
+	char *guid;         /* NULL: its key is */
 	uint32_t seen_at;   /* which listing saw it last; for maildir_box */
 	uint8_t key_length; /* the name begins with its key */
 	uint8_t bits;       /* flags */
@@ -37,6 +40,7 @@ struct maildir_index {
 	char id[MAILDIR_INDEX_ID_LENGTH + 1]; /* random, of this mailbox; empty: nothing was read yet */
 	uint32_t uidvalidity, uidnext;
 	uint64_t directory; /* inode */
+	uint64_t edition;
 	uint64_t modseq;
 	struct maildir_keywords keywords; /* as of the last look */
 	struct maildir_entry *entries;    /* by rising UID, gone ones among them */
@@ -65,11 +69,17 @@ bool maildir_index_is_long(const struct maildir_index *index);
 struct maildir_entry *maildir_index_find(const struct maildir_index *index, uint32_t uid);
 struct maildir_entry *maildir_index_find_key(const struct maildir_index *index, struct slice key);
 
+/* A message's GUID. */
+struct slice maildir_index_guid(const struct maildir_entry *entry);
+
 /* Changes, each with its line appended to `out`. Names must be a message's (maildir_filename_read). `modseq` is not below the index's own. */
 
 /* Adds a message under the next UID; NULL where there can be no more. */
 struct maildir_entry *maildir_index_add(
 	struct maildir_index *index, struct slice name, bool in_new, uint64_t modseq, struct buf *out);
+/* Gives it a GUID that is not its key. */
+void maildir_index_set_guid(
+	struct maildir_index *index, struct maildir_entry *entry, struct slice guid, struct buf *out);
 /* Its file has another name now, with the same key. */
 void maildir_index_rename(struct maildir_index *index, struct maildir_entry *entry, struct slice name, bool in_new,
 	uint64_t modseq, struct buf *out);

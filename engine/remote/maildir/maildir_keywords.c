@@ -21,7 +21,7 @@ read_line(struct maildir_keywords *keywords, struct slice line)
 	uint32_t letter;
 
 	if (slice_to_u32(number, &letter) && letter < MAILDIR_KEYWORDS_MAX && keywords->names[letter] == NULL &&
-		flags_is_keyword(name) && maildir_keywords_find(keywords, name) < 0) {
+		flags_is_keyword(name)) {
 		keywords->names[letter] = slice_dup(name);
 	}
 }
@@ -135,6 +135,19 @@ maildir_keywords_letters(const struct maildir_keywords *keywords, const struct f
 
 		if (letter >= 0) {
 			letters |= 1u << letter;
+		}
+	}
+	return letters;
+}
+
+uint32_t
+maildir_keywords_all_letters(const struct maildir_keywords *keywords, const struct flags *flags)
+{
+	uint32_t letters = 0;
+
+	for (size_t i = 0; i < MAILDIR_KEYWORDS_MAX; i++) {
+		if (keywords->names[i] != NULL && flags_has_keyword(flags, slice_of(keywords->names[i]))) {
+			letters |= 1u << i;
 		}
 	}
 	return letters;

@@ -19,7 +19,7 @@ struct maildir_keywords {
 };
 
 void maildir_keywords_finish(struct maildir_keywords *keywords);
-/* Takes what the file says in place of what was there; the first that is said of a letter, or of a keyword, counts. */
+/* Takes what the file says in place of what was there; the first that is said of a letter counts. A keyword may have several. */
 void maildir_keywords_read(struct maildir_keywords *keywords, struct slice text);
 bool maildir_keywords_equal(const struct maildir_keywords *a, const struct maildir_keywords *b);
 /* A copy. */
@@ -34,7 +34,9 @@ bool maildir_keywords_add(struct maildir_keywords *keywords, struct slice name, 
 bool maildir_keywords_have_room(const struct maildir_keywords *keywords);
 /* What letters and bits mean, as a new set. */
 struct flags maildir_keywords_flags(const struct maildir_keywords *keywords, uint32_t bits, uint32_t letters);
-/* The letters of those keywords of a set that have one. */
+/* The letters to set for those keywords of a set that have one: for each its first. */
 uint32_t maildir_keywords_letters(const struct maildir_keywords *keywords, const struct flags *flags);
+/* All the letters that mean one of a set. */
+uint32_t maildir_keywords_all_letters(const struct maildir_keywords *keywords, const struct flags *flags);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "engine/base/log.h"
 #include "engine/mail/safe_text.h"
+#include "engine/remote/maildir/maildir_append.h"
 #include "engine/remote/maildir/maildir_dir.h"
 #include "engine/remote/maildir/maildir_filename.h"
 
@@ -29,6 +30,8 @@ struct look {
 	struct buf lines;
 	struct arrival *arrivals;
 	size_t arrival_count, arrival_capacity;
+	struct arrival *doubles; /* files with the unique name of another */
+	size_t double_count;
 	bool changed_meanwhile; /* a file was not there any more when it was looked at */
 };
 
@@ -42,9 +45,21 @@ forget_arrivals(struct look *look)
 }
 
 static void
+forget_doubles(struct look *look)
+{
+	for (size_t i = 0; i < look->double_count; i++) {
+		free(look->doubles[i].name);
+	}
+	free(look->doubles);
+	look->doubles = NULL;
+	look->double_count = 0;
+}
+
+static void
 look_finish(struct look *look)
 {
 	forget_arrivals(look);
+	forget_doubles(look);
 	free(look->arrivals);
 	buf_finish(&look->lines);
 }
@@ -157,6 +172,16 @@ note_arrival(struct look *look, const char *name, bool in_new)
 	look->arrivals[look->arrival_count++] = (struct arrival){.name = slice_dup(slice_of(name)), .in_new = in_new};
 }
 
+static void
+note_double(struct look *look, const char *name, bool in_new)
+{
+	look->doubles = realloc(look->doubles, (look->double_count + 1) * sizeof(*look->doubles));
+	if (look->doubles == NULL) {
+		abort();
+	}
+	look->doubles[look->double_count++] = (struct arrival){.name = slice_dup(slice_of(name)), .in_new = in_new};
+}
+
 /* A known message stands under a name: as it did, or under another one. Twice in one listing: it was renamed under our hands, or is a link of the
  * same file, or somebody gave a copy the name of the first. */
 static bool
@@ -181,7 +206,7 @@ note_known(struct look *look, struct maildir_entry *entry, const struct maildir_
 				return false;
 			}
 			if (there && other.inode != old.inode) {
-				warn_about(look, name, "another file has the same unique name");
+				note_double(look, name, in_new);
 			}
 			return true;
 		}
@@ -225,6 +250,7 @@ list(struct look *look, struct error *err)
 	SCOPED(buf_finish) struct buf path = BUF_INIT;
 
 	forget_arrivals(look);
+	forget_doubles(look);
 	look->box->listing++;
 	return maildir_dir_read(&names, session->dir, maildir_dir_join(&path, look->box->path, "new"), err) &&
 	       note_names(look, &names, true, err) &&
@@ -367,6 +393,32 @@ add_arrivals(struct look *look, struct error *err)
 	return true;
 }
 
+/* Two messages of one unique name cannot be told apart: the second gets a name of its own, as other programs do it too. The next look adds it. */
+static void
+part_double(struct look *look, const struct arrival *other)
+{
+	SCOPED(buf_finish) struct buf from = BUF_INIT;
+	SCOPED(buf_finish) struct buf to = BUF_INIT;
+	SCOPED(buf_finish) struct buf made = BUF_INIT;
+	struct maildir_filename name, fresh;
+	struct error err = ERROR_INIT;
+	bool good = maildir_filename_read(slice_of(other->name), &name);
+
+	assert(good);
+	maildir_append_make_name(look->session, 0, 0, &made);
+	good = maildir_filename_read(buf_slice(&made), &fresh);
+	assert(good);
+	maildir_dir_join(&from, look->box->path, other->in_new ? "new/" : "cur/");
+	buf_append(&to, buf_slice(&from));
+	buf_append_text(&from, other->name);
+	look->changed_meanwhile = true;
+	if (!maildir_filename_print_moved(&name, fresh.key, !other->in_new, name.bits, name.keywords, &to)) {
+		warn_about(look, other->name, "another file has the same unique name");
+	} else if (!io_rename_new(look->session->dir, from.data, to.data, &err) && err.kind != ERROR_GONE) {
+		warn_about(look, other->name, err.text);
+	}
+}
+
 /* --- all of it --- */
 
 static bool
@@ -400,7 +452,7 @@ compare(struct look *look, struct error *err)
 	}
 	bool clean = is_settled(look, &before);
 
-	if (!read_keywords(look, err) || !list(look, err)) {
+	if (!list(look, err)) {
 		return false;
 	}
 	if (count_unseen(look) > 0) {
@@ -411,8 +463,13 @@ compare(struct look *look, struct error *err)
 			remove_unseen(look);
 		}
 	}
-	if (!add_arrivals(look, err) || !maildir_look_stamp(look->session, box->path, &after, err)) {
+	/* Behind the listings: a letter is in the table before it is in a name. */
+	if (!read_keywords(look, err) || !add_arrivals(look, err) ||
+		!maildir_look_stamp(look->session, box->path, &after, err)) {
 		return false;
+	}
+	for (size_t i = 0; i < look->double_count; i++) {
+		part_double(look, &look->doubles[i]);
 	}
 	box->stamp = after;
 	box->clean = clean && is_same(&before, &after) && !look->changed_meanwhile;

@@ -266,6 +266,8 @@ scan_one(struct scan *scan, struct error *err)
 	maildir_box_tell(scan->box, &scan->selected);
 	rebuilt = rebuilt_because(scan);
 	if (rebuilt != NULL) {
+		log_info("maildir", "path=%s/%s event=rebuilt reason=%s", scan->session->remote->path, scan->box->path,
+			rebuilt);
 		scan->sink_failed = !end_scan(scan, REMOTE_SCAN_REBUILT, rebuilt, NULL, err);
 		return !scan->sink_failed;
 	}
