@@ -313,30 +313,25 @@ pull_arrival(struct run *run, struct store_txn *txn, struct run_arrival *arrival
 	return pull_create(run, txn, arrival, mate.body, err);
 }
 
+/* The flags of a batch come first, then what arrived; a box is looked at once in a transaction. */
 static bool
-pull_write_batch(struct run *run, struct store_txn *txn, void *context, struct error *err)
+pull_write_item(struct run *run, struct store_txn *txn, void *context, size_t index, bool first, struct error *err)
 {
+	const struct run_box **looked_at = context;
 	const struct run_batch *batch = &run->written;
-	const struct run_box *looked_at = NULL;
 
-	(void)context;
-	for (size_t i = 0; i < batch->flag_count; i++) {
-		if (!pull_flag(run, txn, &batch->flags[i], err)) {
-			return false;
-		}
+	*looked_at = first ? NULL : *looked_at;
+	if (index < batch->flag_count) {
+		return pull_flag(run, txn, &batch->flags[index], err);
 	}
-	for (size_t i = 0; i < batch->arrival_count; i++) {
-		struct run_box *box = &run->boxes[batch->arrivals[i].box];
+	struct run_arrival *arrival = &batch->arrivals[index - batch->flag_count];
+	struct run_box *box = &run->boxes[arrival->box];
 
-		if (box != looked_at && !run_look_at_box(run, txn, box, err)) {
-			return false;
-		}
-		looked_at = box;
-		if (!box->dead && !pull_arrival(run, txn, &batch->arrivals[i], err)) {
-			return false;
-		}
+	if (box != *looked_at && !run_look_at_box(run, txn, box, err)) {
+		return false;
 	}
-	return true;
+	*looked_at = box;
+	return box->dead || pull_arrival(run, txn, arrival, err);
 }
 
 /* Before the transaction, which others wait for. */
@@ -358,11 +353,13 @@ static bool
 pull_write_beside(void *context, struct error *err)
 {
 	struct run *run = context;
+	const struct run_box *looked_at = NULL;
 
 	if (run->sync->settings->thread_begins != NULL) {
 		run->sync->settings->thread_begins();
 	}
-	return pull_pack_bodies(run, err) && run_write(run, pull_write_batch, NULL, STORE_LAZY, err);
+	return pull_pack_bodies(run, err) && run_write_each(run, pull_write_item, &looked_at,
+						     run->written.flag_count + run->written.arrival_count, err);
 }
 
 static bool

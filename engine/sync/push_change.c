@@ -88,14 +88,34 @@ push_agreed(const struct flags *base, const struct plan_store *store, const stru
 	return flags_union(&kept, report->has_flags ? &told : &store->add);
 }
 
-static bool
-push_settle_store(
-	struct run *run, struct store_txn *txn, struct push_stores *stores, size_t group, size_t i, struct error *err)
+/* The group that a STORE went with; their firsts rise. */
+static size_t
+push_group_of(const struct push_stores *stores, size_t i)
 {
+	size_t low = 0, high = stores->group_count;
+
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (stores->group_first[middle] <= i) {
+			low = middle;
+		} else {
+			high = middle;
+		}
+	}
+	return low;
+}
+
+static bool
+push_settle_store(struct run *run, struct store_txn *txn, void *context, size_t i, bool first, struct error *err)
+{
+	struct push_stores *stores = context;
+	size_t group = push_group_of(stores, i);
 	const struct plan_store *store = &stores->stores[i];
 	const struct push_item *item = &stores->push->items[store->item];
 	const struct push_report *report;
 
+	(void)first;
 	switch (stores->groups[group].outcome) {
 	case REMOTE_NOT_SENT:
 	case REMOTE_UNKNOWN:
@@ -121,23 +141,6 @@ push_settle_store(
 	run->result->flags_there++;
 	return base_message_set_flags(txn, RUN_REMOTE, item->number, &agreed, report->modseq, err) &&
 	       run_clear_failure(txn, item->number, err);
-}
-
-static bool
-push_settle_stores(struct run *run, struct store_txn *txn, void *context, struct error *err)
-{
-	struct push_stores *stores = context;
-
-	for (size_t group = 0; group < stores->group_count; group++) {
-		size_t end = group + 1 < stores->group_count ? stores->group_first[group + 1] : stores->count;
-
-		for (size_t i = stores->group_first[group]; i < end; i++) {
-			if (!push_settle_store(run, txn, stores, group, i, err)) {
-				return false;
-			}
-		}
-	}
-	return true;
 }
 
 static void
@@ -187,7 +190,7 @@ push_store_box(struct push *push, struct run_box *box, struct error *err)
 		run->session, &target, stores.groups, stores.group_count, push_note_report, &stores, &failure);
 
 	qsort(stores.reports, stores.report_count, sizeof(*stores.reports), push_compare_reports);
-	bool ok = run_write(run, push_settle_stores, &stores, STORE_LAZY, err);
+	bool ok = run_write_each(run, push_settle_store, &stores, stores.count, err);
 
 	for (size_t i = 0; i < stores.group_count; i++) {
 		uidset_finish(&stores.groups[i].uids);
@@ -346,37 +349,28 @@ push_fetch_missing(struct push_expunge *expunge, struct error *err)
 }
 
 static bool
-push_settle_expunges(struct run *run, struct store_txn *txn, void *context, struct error *err)
+push_settle_expunge(struct run *run, struct store_txn *txn, void *context, size_t i, bool first, struct error *err)
 {
 	struct push_expunge *expunge = context;
+	const struct push_item *item = expunge->items[i];
 
-	for (size_t i = 0; i < expunge->count; i++) {
-		const struct push_item *item = expunge->items[i];
-
-		if (expunge->found[i] && expunge->outcome == REMOTE_REFUSED) {
-			if (!aside_note(txn, RUN_REMOTE, item->number, item->mailbox, SIDE_REMOTE,
-				    slice_of(expunge->refusal.text), err)) {
-				return false;
-			}
-			run->result->failed++;
-			continue;
-		}
-		if (expunge->found[i] && expunge->outcome != REMOTE_DONE) {
-			continue;
-		}
-		if (!expunge->found[i] && item->body == 0 && !expunge->box->in_trash && expunge->box->push_incomplete) {
-			continue; /* its body could not be fetched */
-		}
-		bool ok = expunge->found[i] && expunge->marked
-				  ? base_message_set_gone(txn, RUN_REMOTE, item->number, BASE_MARKED, err)
-				  : base_message_remove(txn, RUN_REMOTE, item->number, err);
-
-		if (!ok || !run_clear_failure(txn, item->number, err)) {
-			return false;
-		}
-		run->result->expunged_there++;
+	(void)first;
+	if (expunge->found[i] && expunge->outcome == REMOTE_REFUSED) {
+		run->result->failed++;
+		return aside_note(txn, RUN_REMOTE, item->number, item->mailbox, SIDE_REMOTE,
+			slice_of(expunge->refusal.text), err);
 	}
-	return true;
+	if (expunge->found[i] && expunge->outcome != REMOTE_DONE) {
+		return true;
+	}
+	if (!expunge->found[i] && item->body == 0 && !expunge->box->in_trash && expunge->box->push_incomplete) {
+		return true; /* its body could not be fetched */
+	}
+	run->result->expunged_there++;
+	return (expunge->found[i] && expunge->marked
+			       ? base_message_set_gone(txn, RUN_REMOTE, item->number, BASE_MARKED, err)
+			       : base_message_remove(txn, RUN_REMOTE, item->number, err)) &&
+	       run_clear_failure(txn, item->number, err);
 }
 
 struct push_unhold {
@@ -475,7 +469,7 @@ push_expunge_passed(struct push_expunge *expunge, bool confirmed, struct error *
 	} else if (expunge->outcome != REMOTE_DONE) {
 		expunge->box->push_incomplete = true;
 	}
-	if (!run_write(run, push_settle_expunges, expunge, STORE_LAZY, err) ||
+	if (!run_write_each(run, push_settle_expunge, expunge, expunge->count, err) ||
 		(confirmed && !run_write(run, push_write_unhold, expunge, STORE_LAZY, err))) {
 		return false;
 	}

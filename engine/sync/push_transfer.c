@@ -323,12 +323,14 @@ push_put_base(struct push_group *group, struct store_txn *txn, size_t i, const s
 /* --- uploads --- */
 
 static bool
-push_settle_append(struct run *run, struct store_txn *txn, struct push_group *group, size_t i, struct error *err)
+push_settle_append(struct run *run, struct store_txn *txn, void *context, size_t i, bool first, struct error *err)
 {
+	struct push_group *group = context;
 	const struct push_item *item = push_group_item(group, i);
 	const struct remote_append *append = &group->appends[i];
 	struct intent *intent = &group->intents[i];
 
+	(void)first;
 	switch (append->outcome) {
 	case REMOTE_NOT_SENT:
 		group->to->push_incomplete = true;
@@ -362,19 +364,6 @@ push_settle_append(struct run *run, struct store_txn *txn, struct push_group *gr
 		return false;
 	}
 	return !put || (intent_remove(txn, intent->id, err) && run_clear_failure(txn, item->number, err));
-}
-
-static bool
-push_settle_appends(struct run *run, struct store_txn *txn, void *context, struct error *err)
-{
-	struct push_group *group = context;
-
-	for (size_t i = 0; i < group->count; i++) {
-		if (!push_settle_append(run, txn, group, i, err)) {
-			return false;
-		}
-	}
-	return true;
 }
 
 static bool
@@ -496,7 +485,7 @@ push_append_group(struct push_group *group, struct error *err)
 	if (ok && group->count > 0) {
 		bool sent = run->session->ops->append(run->session, &target, group->appends, group->count, &failure);
 
-		ok = run_write(run, push_settle_appends, group, STORE_LAZY, err);
+		ok = run_write_each(run, push_settle_append, group, group->count, err);
 		if (ok && !sent) {
 			*err = failure;
 			ok = push_survives(group->push, group->to, NULL, err);
@@ -553,12 +542,14 @@ push_settle_copied(struct store_txn *txn, struct push_group *group, size_t i, st
 }
 
 static bool
-push_settle_copy(struct run *run, struct store_txn *txn, struct push_group *group, size_t i, struct error *err)
+push_settle_copy(struct run *run, struct store_txn *txn, void *context, size_t i, bool first, struct error *err)
 {
+	struct push_group *group = context;
 	const struct push_item *item = push_group_item(group, i);
 	struct intent *intent = &group->intents[i];
 	struct error why = ERROR_INIT;
 
+	(void)first;
 	switch (group->copies[i].outcome) {
 	case REMOTE_NOT_SENT:
 		group->to->push_incomplete = group->from->push_incomplete = true;
@@ -592,19 +583,6 @@ push_settle_copy(struct run *run, struct store_txn *txn, struct push_group *grou
 	run->result->moved_there += group->move;
 	run->result->new_there += !group->move;
 	return push_settle_copied(txn, group, i, err);
-}
-
-static bool
-push_settle_copies(struct run *run, struct store_txn *txn, void *context, struct error *err)
-{
-	struct push_group *group = context;
-
-	for (size_t i = 0; i < group->count; i++) {
-		if (!push_settle_copy(run, txn, group, i, err)) {
-			return false;
-		}
-	}
-	return true;
 }
 
 static int
@@ -660,7 +638,7 @@ push_copy_group(struct push_group *group, struct error *err)
 		run->session, &from, &to, group->move, group->copies, group->count, &marked, &failure);
 
 	group->left_behind = group->move && (marked || !sent);
-	if (!run_write(run, push_settle_copies, group, STORE_LAZY, err)) {
+	if (!run_write_each(run, push_settle_copy, group, group->count, err)) {
 		return false;
 	}
 	if (!group->move) {

@@ -226,6 +226,40 @@ run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn,
 	return store_write_commit(&txn, durability, err);
 }
 
+struct run_each {
+	run_write_one *write;
+	void *context;
+	size_t next, count;
+};
+
+static bool
+run_write_some(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	struct run_each *each = context;
+	size_t first = each->next;
+
+	do {
+		if (!each->write(run, txn, each->context, each->next, each->next == first, err)) {
+			return false;
+		}
+		each->next++;
+	} while (each->next < each->count && (run->pass->dry_run || !store_write_should_yield(txn)));
+	return true;
+}
+
+bool
+run_write_each(struct run *run, run_write_one *write, void *context, size_t count, struct error *err)
+{
+	struct run_each each = {.write = write, .context = context, .count = count};
+
+	while (each.next < each.count) {
+		if (!run_write(run, run_write_some, &each, STORE_LAZY, err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 bool
 run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, void *context, struct error *err),
 	void *context, struct error *err)

@@ -176,6 +176,11 @@ void run_batch_finish(struct run_batch *batch);
 /* Commits a write of a pass, lazily, unless the pass is dry. */
 bool run_write(struct run *run, bool (*write)(struct run *run, struct store_txn *txn, void *context, struct error *err),
 	void *context, enum store_durability durability, struct error *err) MUST_CHECK;
+/* The same item by item, 0 to count - 1: between two of them it commits and begins anew when the mount waits, or it took long (S8). `first`: of a transaction. Where
+ * one fails what was committed before stays. */
+typedef bool run_write_one(
+	struct run *run, struct store_txn *txn, void *context, size_t index, bool first, struct error *err);
+bool run_write_each(struct run *run, run_write_one *write, void *context, size_t count, struct error *err) MUST_CHECK;
 /* The same in a reading transaction. */
 bool run_read(struct run *run, bool (*read)(struct run *run, struct store_txn *txn, void *context, struct error *err),
 	void *context, struct error *err) MUST_CHECK;

@@ -311,6 +311,50 @@ a_flag_follows_what_is_moved_there_while_it_is_sent(void **state)
 	world_expect_agreed();
 }
 
+/* --- what takes long --- */
+
+static void
+count_commit(void *context)
+{
+	unsigned *commits = context;
+
+	(*commits)++;
+}
+
+/* Nobody on the mount waits for a transaction of many messages: it is cut where it has taken long, and all of it comes through. */
+static void
+a_pass_gives_way_between_messages(void **state)
+{
+	unsigned commits = 0;
+	char name[16];
+
+	for (int i = 0; i < 60; i++) {
+		(void)snprintf(name, sizeof(name), "m%d", i);
+		there_add("INBOX", name);
+	}
+	world_settle();
+	for (int i = 0; i < 60; i++) {
+		(void)snprintf(name, sizeof(name), "m%d", i);
+		if (i % 2 == 0) {
+			there_flag("INBOX", name, "+seen");
+		} else {
+			here_flag("INBOX", name, "+flagged");
+		}
+	}
+	store_set_listener(world.store, count_commit, &commits);
+	world.slowness_ms = 10; /* after five looks at the clock 50 ms are over */
+	world_pass();
+	world.slowness_ms = 0;
+	store_set_listener(world.store, NULL, NULL);
+	assert_true(commits >= 60 / 6);
+	world_settle();
+	for (int i = 0; i < 60; i++) {
+		(void)snprintf(name, sizeof(name), "m%d", i);
+		assert_int_equal(there_message("INBOX", name)->flags.bits, i % 2 == 0 ? FLAG_SEEN : FLAG_FLAGGED);
+	}
+	world_expect_agreed();
+}
+
 /* --- what goes --- */
 
 static void
@@ -516,6 +560,7 @@ main(void)
 		STORY(deleted_is_only_a_flag, ON_ALL),
 		STORY(a_flag_set_here_while_the_pass_runs_is_not_overwritten, ON_ALL),
 		STORY(a_flag_set_there_while_another_is_sent_comes_here, ON_ALL),
+		STORY(a_pass_gives_way_between_messages, ON_ALL),
 		STORY(a_flag_follows_what_is_moved_there_while_it_is_sent, ON_GUIDS),
 		STORY(a_flag_set_there_while_another_is_sent_comes_here, ON_ALL),
 		STORY(a_flag_follows_what_is_moved_there_while_it_is_sent, ON_GUIDS),

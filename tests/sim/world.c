@@ -30,6 +30,7 @@ static const struct io_ops *real_ops;
 static int64_t
 virtual_now_ms(struct io *io)
 {
+	world.ahead_ms += world.slowness_ms;
 	return real_ops->now_ms(io) + world.ahead_ms;
 }
 

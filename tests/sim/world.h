@@ -36,6 +36,7 @@ extern struct world {
 	char above[64], path[96];
 	struct io *io;
 	int64_t wall_ns, ahead_ms;
+	int64_t slowness_ms; /* every look at the clock takes so long */
 	struct store *store;
 	struct sync *sync;
 	struct sync_settings settings;
