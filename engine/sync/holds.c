@@ -119,7 +119,7 @@ holds_left_of_account(enum side side, uint64_t total, uint64_t counted)
 
 bool
 holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum side side, const struct number *numbers,
-	size_t count, uint64_t left, bool *out_pass, struct error *err)
+	size_t count, uint64_t left, bool *passes, struct error *err)
 {
 	const struct sync_settings *settings = run->sync->settings;
 	struct brake_policy policy = {
@@ -154,7 +154,9 @@ holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum s
 	} else if (reason == BRAKE_PASS && waits && counted > 0) {
 		why = "an earlier hold of this mailbox still waits";
 	} else if (reason == BRAKE_PASS) {
-		*out_pass = true;
+		for (size_t i = 0; i < count; i++) {
+			passes[i] = true;
+		}
 		/* The sizes that are noted now and then may be older than what came and goes now. */
 		if (!hold_note_size(txn, RUN_REMOTE, box->id, side, mailbox.left + mailbox.waiting, err) ||
 			!hold_note_size(
@@ -168,11 +170,19 @@ holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum s
 		}
 		return true;
 	}
-	*out_pass = false;
-	run->result->held += count;
-	run_say(run, "%s: held: %zu message%s would be expunged %s: %s: see `mailfs held`", box->name, count,
-		count == 1 ? "" : "s", side == SIDE_LOCAL ? "here" : "on the server", why);
-	return holds_make(run, txn, box->id, side, kind, why, numbers, count, err);
+	/* What is not counted passes: it lives elsewhere, or was replaced. A revert that brought it back would double it. */
+	size_t held = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		passes[i] = !counts[i];
+		if (counts[i]) {
+			sorted[held++] = numbers[i];
+		}
+	}
+	run->result->held += held;
+	run_say(run, "%s: held: %zu message%s would be expunged %s: %s: see `mailfs held`", box->name, held,
+		held == 1 ? "" : "s", side == SIDE_LOCAL ? "here" : "on the server", why);
+	return holds_make(run, txn, box->id, side, kind, why, sorted, held, err);
 }
 
 /* --- sizes --- */
@@ -479,6 +489,28 @@ holds_mark(struct run *run, struct error *err)
 }
 
 /* --- back again --- */
+
+bool
+holds_release(struct store_txn *txn, uint64_t hold, struct number number, struct error *err)
+{
+	struct hold rest;
+
+	if (!hold_remove_message(txn, hold, number, err) || !message_set_hold(txn, number, 0, err)) {
+		return false;
+	}
+	if (!hold_load(txn, hold, &rest, err)) {
+		bool over = err->kind == ERROR_GONE;
+
+		if (over) {
+			error_clear(err);
+		}
+		return over;
+	}
+	bool empty = rest.messages == 0 && rest.state == HOLD_WAITING;
+
+	hold_finish(&rest);
+	return !empty || hold_remove(txn, hold, err);
+}
 
 /* A mailbox that was held as vanished is back: what the hold kept is as it was. */
 static bool

@@ -123,6 +123,9 @@ pull_look_at_mate(void *context, const struct base_message *base)
 	if (base->gone == BASE_HERE) {
 		mate->elsewhere = true;
 	}
+	if (base->gone == BASE_HELD && message.expunged_s == 0) {
+		mate->held = base->number;
+	}
 	message_finish(&message);
 	return true;
 }
@@ -299,7 +302,7 @@ pull_arrival(struct run *run, struct store_txn *txn, struct run_arrival *arrival
 	bool may_be_alike = !run->fresh && arrival->guid.kind == GUID_NONE && run->deferred_count < RUN_ALIKE_MAX &&
 			    run->deferred_bytes < RUN_ALIKE_BYTES;
 
-	if ((mate.elsewhere || box->has_unpaired || run->intent_count > 0 || may_be_alike) &&
+	if ((mate.elsewhere || mate.held.value != 0 || box->has_unpaired || run->intent_count > 0 || may_be_alike) &&
 		pull_defer(run, arrival)) {
 		return true;
 	}

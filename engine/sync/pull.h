@@ -18,6 +18,7 @@ struct pull_mate { /* a message with the same GUID */
 	uint64_t body;
 	struct number tombstone;
 	bool elsewhere;
+	struct number held; /* gone there as it seemed, and held */
 	struct store_txn *txn;
 	struct error *err;
 	bool failed;
@@ -41,6 +42,11 @@ bool pull_place_all(struct run *run, struct error *err) MUST_CHECK;
 /* --- pull_wait.c --- */
 /* Marks what is left for a pass that looks at more mailboxes. */
 bool pull_wait(struct run *run, struct error *err) MUST_CHECK;
+
+/* Whether no mailbox is left out that something may have moved to or from. */
+bool pull_sees_all(const struct run *run);
+/* This message is not sent by this pass: what came, or will be seen to have come, may be it. */
+void pull_let_wait(struct run *run, struct number number);
 
 /* --- pull_match.c --- */
 /* It was found: what was on its way to somewhere is not looked for any more. */

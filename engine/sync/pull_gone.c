@@ -201,6 +201,12 @@ pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, bool
 			ok = base_message_remove(txn, RUN_REMOTE, gone->number, err);
 			break;
 		case MERGE_UPLOAD_TO_TARGET:
+			if (has_body && !lost && !pull_sees_all(run)) {
+				/* It may have moved there too, to a mailbox that this pass does not look at. */
+				box->waits = run->result->again = true;
+				pull_let_wait(run, gone->number);
+				break;
+			}
 			if (has_body && !lost) {
 				ok = base_message_remove(txn, RUN_REMOTE, gone->number, err) &&
 				     message_touch(txn, gone->number, err);
@@ -279,7 +285,6 @@ pull_remove_from(struct run *run, struct store_txn *txn, struct run_box *box, st
 	struct number *numbers = arena_alloc(&run->arena, (run->gone_count + 1) * sizeof(*numbers));
 	struct mailbox mailbox;
 	size_t count;
-	bool pass;
 
 	if (run->direction == SYNC_PUSH) {
 		return true;
@@ -299,8 +304,18 @@ pull_remove_from(struct run *run, struct store_txn *txn, struct run_box *box, st
 	uint64_t left = mailbox.messages > count ? mailbox.messages - count : 0;
 
 	mailbox_finish(&mailbox);
-	return holds_decide(run, txn, box, SIDE_LOCAL, numbers, count, left, &pass, err) &&
-	       (!pass || pull_expunge_here(run, txn, numbers, count, err));
+	bool *passes = arena_alloc(&run->arena, count * sizeof(*passes));
+	size_t passed = 0;
+
+	if (!holds_decide(run, txn, box, SIDE_LOCAL, numbers, count, left, passes, err)) {
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (passes[i]) {
+			numbers[passed++] = numbers[i];
+		}
+	}
+	return pull_expunge_here(run, txn, numbers, passed, err);
 }
 
 /* --- the end of the scan --- */

@@ -358,7 +358,7 @@ pull_pair(struct run *run, struct store_txn *txn, struct run_arrival *arrival, s
 	}
 	if (ok && message.hold != 0 && message.expunged_s == 0) {
 		/* It is there after all. */
-		ok = hold_remove_message(txn, message.hold, number, err) && message_set_hold(txn, number, 0, err);
+		ok = holds_release(txn, message.hold, number, err);
 	}
 	/* Moved on or removed since it was sent: the remote has to hear of it, and what failed of that is tried again. */
 	bool departed = message.expunged_s != 0 || message.mailbox.value != box->id.value;
@@ -412,19 +412,6 @@ struct pull_matching {
 	struct run_box *box;
 	bool all; /* also those that nothing was done for yet */
 };
-
-/* It is not sent either until it is known whether what came is it. */
-static void
-pull_let_wait(struct run *run, struct number number)
-{
-	uint64_t *more = realloc(run->waiting, (run->waiting_count + 1) * sizeof(*more));
-
-	if (more == NULL) {
-		abort();
-	}
-	run->waiting = more;
-	more[run->waiting_count++] = number.value;
-}
 
 static bool
 pull_match_box(struct run *run, struct store_txn *txn, void *context, struct error *err)

@@ -80,6 +80,23 @@ pull_move(struct run *run, struct store_txn *txn, struct run_arrival *arrival, s
 	return ok && pull_settle_intents_of(run, txn, gone->number, err);
 }
 
+/* What a hold keeps here because it was gone there turns up in another mailbox: it moved. */
+static bool
+pull_find_held(
+	struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number, struct error *err)
+{
+	struct run_gone gone = {.number = number};
+	struct message message;
+
+	if (!message_load(txn, number, &message, err)) {
+		return false;
+	}
+	uint64_t hold = message.hold;
+
+	message_finish(&message);
+	return pull_move(run, txn, arrival, &gone, err) && (hold == 0 || holds_release(txn, hold, number, err));
+}
+
 static bool
 pull_place_one(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct error *err)
 {
@@ -87,6 +104,9 @@ pull_place_one(struct run *run, struct store_txn *txn, struct run_arrival *arriv
 
 	if (!pull_find_mate(txn, &arrival->guid, &mate, err)) {
 		return false;
+	}
+	if (mate.held.value != 0 && !mate.elsewhere) {
+		return pull_find_held(run, txn, arrival, mate.held, err);
 	}
 	return mate.tombstone.value != 0 ? pull_revive(run, txn, arrival, mate.tombstone, err)
 					 : pull_create(run, txn, arrival, mate.body, err);

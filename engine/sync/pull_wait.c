@@ -1,6 +1,8 @@
 /* What came and may be half of a move whose other half this pass does not see (R11): where the message it may be is in a mailbox that was not looked at, it is left for
  * a pass that looks at both. Were it taken for a copy, or paired with one made here, a message would be lost when the other half comes.
  */
+#include <stdlib.h>
+
 #include "engine/sync/pull.h"
 
 struct pull_untold { /* a message of ours that the remote has not told of: its GUID is not known */
@@ -121,12 +123,30 @@ pull_read_waits(struct run *run, struct store_txn *txn, void *context, struct er
 }
 
 bool
+pull_sees_all(const struct run *run)
+{
+	for (size_t i = 0; i < run->box_count; i++) {
+		if (pull_is_unseen(run, &run->boxes[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+void
+pull_let_wait(struct run *run, struct number number)
+{
+	uint64_t *more = realloc(run->waiting, (run->waiting_count + 1) * sizeof(*more));
+
+	if (more == NULL) {
+		abort();
+	}
+	run->waiting = more;
+	more[run->waiting_count++] = number.value;
+}
+
+bool
 pull_wait(struct run *run, struct error *err)
 {
-	bool unseen = false;
-
-	for (size_t i = 0; i < run->box_count; i++) {
-		unseen |= pull_is_unseen(run, &run->boxes[i]);
-	}
-	return !unseen || run->deferred_count == 0 || run_read(run, pull_read_waits, NULL, err);
+	return pull_sees_all(run) || run->deferred_count == 0 || run_read(run, pull_read_waits, NULL, err);
 }

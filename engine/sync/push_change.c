@@ -214,7 +214,6 @@ struct push_expunge {
 	struct run_box *box;
 	struct push_item **items; /* by UID */
 	size_t count;
-	bool pass;
 	bool *found; /* parallel: the server has it, and it is what the base says */
 	bool differs;
 	bool marked;
@@ -271,7 +270,19 @@ push_write_decision(struct run *run, struct store_txn *txn, void *context, struc
 	uint64_t left = mailbox.expunged_s != 0 ? 0 : mailbox.messages;
 
 	mailbox_finish(&mailbox);
-	return holds_decide(run, txn, expunge->box, SIDE_REMOTE, numbers, expunge->count, left, &expunge->pass, err);
+	bool *passes = arena_alloc(&run->arena, (expunge->count + 1) * sizeof(*passes));
+	size_t passed = 0;
+
+	if (!holds_decide(run, txn, expunge->box, SIDE_REMOTE, numbers, expunge->count, left, passes, err)) {
+		return false;
+	}
+	for (size_t i = 0; i < expunge->count; i++) {
+		if (passes[i]) {
+			expunge->items[passed++] = expunge->items[i];
+		}
+	}
+	expunge->count = passed;
+	return true;
 }
 
 static bool
@@ -484,7 +495,7 @@ static bool
 push_expunge_box(struct push *push, struct run_box *box, bool confirmed, struct error *err)
 {
 	struct run *run = push->run;
-	struct push_expunge expunge = {.push = push, .box = box, .pass = true};
+	struct push_expunge expunge = {.push = push, .box = box};
 
 	expunge.items = arena_alloc(&run->arena, (push->count + 1) * sizeof(struct push_item *));
 	for (size_t i = 0; i < push->count; i++) {
@@ -507,7 +518,7 @@ push_expunge_box(struct push *push, struct run_box *box, bool confirmed, struct 
 			return false;
 		}
 	}
-	return !expunge.pass || push_expunge_passed(&expunge, confirmed, err);
+	return expunge.count == 0 || push_expunge_passed(&expunge, confirmed, err);
 }
 
 bool

@@ -248,11 +248,13 @@ bool remnant_make(struct store_txn *txn, const struct base_message *base, struct
 bool push_boxes(struct run *run, struct error *err) MUST_CHECK;
 
 /* --- holds.c: the brake --- */
-/* Decides for deletions of one mailbox on `side`: passes (true in out_pass, and notes them), or makes a hold of them. */
+/* Decides for deletions of one mailbox on `side`: each passes (true in `passes`, and is noted), or all that count are made a hold of. */
 bool holds_decide(struct run *run, struct store_txn *txn, struct run_box *box, enum side side,
-	const struct number *numbers, size_t count, uint64_t left, bool *out_pass, struct error *err) MUST_CHECK;
+	const struct number *numbers, size_t count, uint64_t left, bool *passes, struct error *err) MUST_CHECK;
 bool holds_make(struct run *run, struct store_txn *txn, struct mailbox_id mailbox, enum side side, enum hold_kind kind,
 	const char *reason, const struct number *numbers, size_t count, struct error *err) MUST_CHECK;
+/* It is there after all: the hold lists it no more, and is over when it lists nothing. */
+bool holds_release(struct store_txn *txn, uint64_t hold, struct number number, struct error *err) MUST_CHECK;
 /* Carries out what a person answered since the last pass, as far as it is ours to do; what goes to the remote is left to push. */
 bool holds_answer(struct run *run, struct error *err) MUST_CHECK;
 /* A mailbox that was held as vanished is back: what the hold kept is as it was. */

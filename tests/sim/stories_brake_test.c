@@ -225,6 +225,84 @@ kept_what_vanished_there_stays_here(void **state)
 	assert_int_equal(world.server->counts.changes, 0);
 }
 
+static void
+a_hold_lists_only_what_lives_nowhere_else(void **state)
+{
+	a_large_account();
+	there_create("Spare");
+	world_settle();
+	for (int i = 1; i <= 5; i++) {
+		char token[20];
+
+		(void)snprintf(token, sizeof token, "b%d", i);
+		there_copy("Big", token, "Spare");
+	}
+	world_settle();
+	expunge_there_many("Big", "b", 1, 16);
+	world_settle();
+	expect_held(1, 11);
+	world_answer_all(false);
+	world_settle();
+	expect_held(0, 0);
+	assert_int_equal(there_mailbox("Big")->count, 45);
+	assert_int_equal(there_mailbox("Spare")->count, 5);
+	assert_int_equal(world_sent("b1"), 0);
+	assert_int_equal(world_sent("b6"), 1);
+	world_expect_agreed();
+}
+
+static void
+of_a_removed_mailbox_only_what_lives_nowhere_else_comes_back(void **state)
+{
+	a_large_account();
+	there_create("Spare");
+	world_settle();
+	for (int i = 1; i <= 5; i++) {
+		char token[20];
+
+		(void)snprintf(token, sizeof token, "b%d", i);
+		here_copy("Big", token, "Spare");
+	}
+	world_settle();
+	expunge_here("Big", "b", 1, 16);
+	world_settle();
+	expect_held(1, 11);
+	world_answer_all(false);
+	world_settle();
+	settle_marked("Big");
+	expect_held(0, 0);
+	assert_int_equal(there_mailbox("Big")->count, 45);
+	assert_int_equal(there_mailbox("Spare")->count, 5);
+	world_expect_agreed();
+}
+
+static void
+what_is_held_and_turns_up_elsewhere_moved(void **state)
+{
+	a_large_account();
+	there_create("X");
+	there_create("Late");
+	there_add("X", "x1+seen");
+	there_add("X", "x2");
+	world_settle();
+	struct number number = here_number("X", "x1");
+
+	there_move("X", "x1", "Late");
+	there_remove("X");
+	world_pass_over("X");
+	world_pass_over("X");
+	expect_held(1, 2);
+	world_settle();
+	expect_held(1, 1);
+	expect_both("Late", "x1+seen");
+	assert_int_equal(here_number("Late", "x1").value, number.value);
+	world_answer_all(false);
+	world_settle();
+	expect_both("X", "x2");
+	expect_both("Late", "x1+seen");
+	world_expect_agreed();
+}
+
 int
 main(void)
 {
@@ -240,6 +318,9 @@ main(void)
 		STORY(a_burst_is_seen_whole_before_it_leaves, ON_ALL),
 		STORY(replaced_drafts_are_not_counted, ON_ALL),
 		STORY(kept_what_vanished_there_stays_here, ON_ALL),
+		STORY(a_hold_lists_only_what_lives_nowhere_else, ON_ALL),
+		STORY(of_a_removed_mailbox_only_what_lives_nowhere_else_comes_back, ON_ALL),
+		STORY(what_is_held_and_turns_up_elsewhere_moved, ON_GUIDS),
 	};
 
 	return stories_tell("stories of the brake", stories, ARRAY_LENGTH(stories));

@@ -88,6 +88,21 @@ start_process(void)
 }
 
 static void
+end_second(void)
+{
+	struct world_process *second = &world.second;
+
+	if (second->session != NULL) {
+		second->remote->base.ops->close(&second->session);
+	}
+	sync_destroy(&second->sync);
+	store_close(&second->store);
+	if (second->remote != NULL) {
+		model_remote_destroy(&second->remote);
+	}
+}
+
+static void
 end_process(void)
 {
 	if (world.session != NULL) {
@@ -151,6 +166,7 @@ world_end(void)
 		remove_files(); /* a check failed in the midst of reading: what it held is left as it is */
 		return;
 	}
+	end_second();
 	end_process();
 	model_remote_destroy(&world.remote);
 	model_server_destroy(&world.server);
@@ -168,6 +184,7 @@ world_restart(void)
 void
 world_lose_store(void)
 {
+	end_second();
 	end_process();
 	remove_files();
 	start_process();
@@ -226,18 +243,50 @@ try_pass(const struct sync_pass *pass)
 	return ok;
 }
 
-bool
-world_try(unsigned flags)
+static struct sync_pass
+pass_of(unsigned flags)
 {
-	const struct sync_pass pass = {
+	return (struct sync_pass){
 		.full = (flags & WORLD_PASS_FULL) != 0,
 		.dry_run = (flags & WORLD_PASS_DRY) != 0,
 		.local_only = (flags & WORLD_PASS_LOCAL_ONLY) != 0,
 		.bodies_with_scan = world.options.bodies_with_scan,
 		.lock_timeout_ms = 0,
 	};
+}
+
+bool
+world_try(unsigned flags)
+{
+	const struct sync_pass pass = pass_of(flags);
 
 	return try_pass(&pass);
+}
+
+bool
+world_try_second(unsigned flags, struct sync_result *out)
+{
+	const struct sync_pass pass = pass_of(flags);
+	struct world_process *second = &world.second;
+	struct error *err = &world.second_err;
+
+	*out = (struct sync_result){0};
+	error_clear(err);
+	if (second->remote == NULL) {
+		second->remote = model_remote_create(world.server);
+		if (!store_open(world.io, world.path, NULL, NULL, &second->store, err)) {
+			return false;
+		}
+		second->sync = sync_create(world.io, second->store, &world.settings);
+	}
+	const struct remote_ops *ops = second->remote->base.ops;
+
+	if (second->session != NULL && !ops->alive(second->session)) {
+		ops->close(&second->session);
+	}
+	return (second->session != NULL || ops->open(&second->remote->base, NULL, &second->session, err)) &&
+	       sync_pass_run(second->sync, second->session, &pass, out, err) &&
+	       sync_hydrate_wanted(second->sync, second->session, &pass, out, err);
 }
 
 void

@@ -50,6 +50,13 @@ extern struct world {
 	jmp_buf stop;
 	struct store_txn *txn; /* of a check that may fail in the midst of it */
 	unsigned passes;
+	struct world_process { /* another one on the same store, with a connection of its own */
+		struct store *store;
+		struct sync *sync;
+		struct model_remote *remote;
+		struct remote_session *session;
+	} second;
+	struct error second_err;
 } world;
 
 void world_begin(const struct world_options *options);
@@ -68,6 +75,8 @@ enum world_pass {
 };
 /* Runs one pass of `flags` (enum world_pass), with hydration behind it. False: it failed, and world.err says why; or our process was stopped and started again. */
 bool world_try(unsigned flags);
+/* One pass of a second process on the same store, which lives from its first pass on; also within a pass of the first. *out is to be finished. */
+bool world_try_second(unsigned flags, struct sync_result *out);
 /* A pass that has to succeed. */
 void world_pass(void);
 /* Passes, the clock advancing as they ask for, until none asks for another. */
@@ -122,6 +131,7 @@ char *world_list_there(const char *mailbox);
 /* Checks how many waiting holds there are, and how many messages they list. */
 void expect_held(unsigned holds, uint64_t messages);
 void world_answer_all(bool confirm);
+void world_answer_each(bool (*confirms)(void)); /* one by one */
 
 /* How often our program sent a body with this token. */
 unsigned world_sent(const char *token);

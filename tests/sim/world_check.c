@@ -20,7 +20,7 @@ struct check {
 	const struct mailbox *mailbox;
 	struct model_mailbox *there;
 	uint64_t holds, held_messages;
-	size_t mailboxes, found, lost;
+	size_t mailboxes, found, lost, kept;
 };
 
 /* --- holds --- */
@@ -68,8 +68,31 @@ note_hold(void *context, const struct hold *hold, struct error *err)
 	return true;
 }
 
+static void
+answer(uint64_t hold, bool confirm)
+{
+	SCOPED(buf_finish) struct buf text = BUF_INIT;
+
+	OK((confirm ? sync_confirm : sync_revert)(world.store, hold, &text, &world.err));
+}
+
+static bool answer_for_all;
+
+static bool
+answer_as_all(void)
+{
+	return answer_for_all;
+}
+
 void
 world_answer_all(bool confirm)
+{
+	answer_for_all = confirm;
+	world_answer_each(answer_as_all);
+}
+
+void
+world_answer_each(bool (*confirms)(void))
 {
 	struct answers answers = {.count = 0};
 
@@ -77,9 +100,7 @@ world_answer_all(bool confirm)
 	OK(hold_each(world.txn, BASE_REMOTE, note_hold, &answers, &world.err));
 	world_read_end();
 	for (size_t i = 0; i < answers.count; i++) {
-		SCOPED(buf_finish) struct buf text = BUF_INIT;
-
-		OK((confirm ? sync_confirm : sync_revert)(world.store, answers.ids[i], &text, &world.err));
+		answer(answers.ids[i], confirms());
 	}
 }
 
@@ -180,15 +201,23 @@ check_base(void *context, const struct base_message *base, struct error *err)
 	return true;
 }
 
-/* Gone there before its body came, and wanted back: it is a name that failed. */
+/* Gone there before its body came, and wanted back: it is a name that failed. Or it is kept here on purpose (deletes=keep). */
 static bool
 count_lost(void *context, const struct listing *listing)
 {
 	struct check *check = context;
+	struct base_message base;
 	struct message message;
+	bool kept = false;
 
 	OK(message_load(check->txn, listing->number, &message, &world.err));
-	check->lost += message.body == 0 && message.state == MESSAGE_FAILED;
+	if (world.options.deletes_keep &&
+		base_message_load(check->txn, BASE_REMOTE, listing->number, &base, &world.err)) {
+		kept = base.gone == BASE_KEPT;
+		base_message_finish(&base);
+	}
+	error_clear(&world.err);
+	check->lost += kept || (message.body == 0 && message.state == MESSAGE_FAILED);
 	message_finish(&message);
 	return true;
 }
@@ -201,6 +230,10 @@ check_mailbox(void *context, const struct mailbox *mailbox, struct error *err)
 	(void)err;
 	struct model_mailbox *there = model_find(world.server, mailbox->name);
 
+	if (there == NULL && world.options.deletes_keep) {
+		check->kept++; /* for what is kept in it */
+		return true;
+	}
 	if (there == NULL) {
 		fail_msg("%s is here and not there", mailbox->name);
 	}
