@@ -112,8 +112,8 @@ gather_add_box(void *context, const struct base_mailbox *base, struct error *err
 	box->vanished = !run->pass->local_only && box->remote == NULL &&
 			mailbox_name_selected(slice_of(run->sync->settings->mailboxes), slice_of(base->name));
 	/* One that was removed here as well: what is gone from it there has nothing to wait for. */
-	box->wants_scan = gather_named(run, box->name) && box->remote != NULL && gather_differs(run, box) &&
-			  (box->live || base->uidvalidity != 0);
+	box->differs = box->remote != NULL && gather_differs(run, box);
+	box->wants_scan = gather_named(run, box->name) && box->differs && (box->live || base->uidvalidity != 0);
 	if (base->uidvalidity == 0 && mailbox.messages > 0) {
 		box->has_unpaired = true;
 	}

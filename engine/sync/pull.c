@@ -11,6 +11,64 @@
 
 /* --- flags --- */
 
+/* Whether somebody there did more to a message than to look at it or to mark it as removed. */
+static bool
+pull_was_changed(const struct flags *base, const struct flags *theirs)
+{
+	SCOPED(flags_finish) struct flags before = flags_copy(base);
+	SCOPED(flags_finish) struct flags after = flags_copy(theirs);
+
+	before.bits &= ~(uint32_t)(FLAG_SEEN | FLAG_DELETED);
+	after.bits &= ~(uint32_t)(FLAG_SEEN | FLAG_DELETED);
+	return !flags_equal(&before, &after);
+}
+
+/* A tombstone of what was replaced by something else; what a move left behind has its successor's octets. */
+static bool
+pull_was_replaced(struct store_txn *txn, const struct message *message, bool *out, struct error *err)
+{
+	struct message successor;
+
+	*out = false;
+	if (message->expunged_s == 0 || message->expunged_by != MESSAGE_REPLACED || message->hold != 0) {
+		return true;
+	}
+	if (!message_load(txn, message->successor, &successor, err)) {
+		bool over = err->kind == ERROR_GONE;
+
+		if (over) {
+			error_clear(err);
+		}
+		return over;
+	}
+	*out = successor.body != 0 && successor.body != message->body;
+	message_finish(&successor);
+	return true;
+}
+
+/* What was replaced here and changed there meanwhile lives on beside what replaced it (R14). */
+static bool
+pull_keep_replaced(struct run *run, struct store_txn *txn, const struct run_box *box, const struct base_message *base,
+	const struct flags *theirs, struct message *message, struct error *err)
+{
+	bool replaced;
+
+	if (run->direction == SYNC_PUSH || !box->live || base->gone != BASE_HERE ||
+		!pull_was_changed(&base->flags, theirs)) {
+		return true;
+	}
+	if (!pull_was_replaced(txn, message, &replaced, err)) {
+		return false;
+	}
+	if (!replaced) {
+		return true;
+	}
+	run_say(run, "%s: message %" PRIu64 " was changed on the server while it was replaced here: both stay",
+		box->name, message->number.value);
+	message_finish(message);
+	return message_revive(txn, base->number, box->id, err) && message_load(txn, base->number, message, err);
+}
+
 bool
 pull_merge_flags(struct run *run, struct store_txn *txn, struct run_box *box, const struct base_message *base,
 	const struct flags *theirs, uint64_t modseq, struct error *err)
@@ -24,6 +82,10 @@ pull_merge_flags(struct run *run, struct store_txn *txn, struct run_box *box, co
 		}
 		error_clear(err);
 		return true;
+	}
+	if (!pull_keep_replaced(run, txn, box, base, theirs, &message, err)) {
+		message_finish(&message);
+		return false;
 	}
 	bool ok = true;
 
@@ -181,17 +243,17 @@ pull_revive(
 	struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number, struct error *err)
 {
 	struct run_box *box = &run->boxes[arrival->box];
-	struct base_message base = pull_base_of(run, arrival, number);
-	struct message message;
-	bool applied;
+	struct base_message base = pull_base_of(run, arrival, number), old;
 
-	if (!message_revive(txn, number, box->id, err) || !message_load(txn, number, &message, err)) {
+	if (!base_message_load(txn, RUN_REMOTE, number, &old, err)) {
 		return false;
 	}
-	bool ok = message_set_flags(txn, number, &arrival->flags, message.modseq, &applied, err) &&
-		  base_message_put(txn, RUN_REMOTE, &base, err);
+	/* What was changed here before it went is changed still: the old base is the ancestor. */
+	base.flags = old.flags;
+	bool ok = message_revive(txn, number, box->id, err) && base_message_put(txn, RUN_REMOTE, &base, err) &&
+		  pull_merge_flags(run, txn, box, &base, &arrival->flags, arrival->modseq, err);
 
-	message_finish(&message);
+	base_message_finish(&old);
 	run->result->moved_here++;
 	arrival->done = true;
 	return ok;

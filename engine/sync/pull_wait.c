@@ -22,7 +22,10 @@ struct pull_wait {
 static bool
 pull_is_unseen(const struct run *run, const struct run_box *box)
 {
-	return box != NULL && !box->scanned && !box->vanished && (run->pass->local_only || box->busy || box->doubtful);
+	bool left_out = box != NULL && run->pass->mailbox_count > 0 && box->differs && !box->wants_scan;
+
+	return box != NULL && !box->scanned && !box->vanished &&
+	       (run->pass->local_only || left_out || box->busy || box->doubtful);
 }
 
 static bool

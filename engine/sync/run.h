@@ -102,6 +102,7 @@ struct run_box {
 	bool held_here, held_there; /* a hold waits: nothing more is expunged on that side */
 	bool set_aside;             /* what is to be done to it there is not tried again yet */
 	bool scanned;               /* successfully in this pass */
+	bool differs;               /* there, from what the last scan saw */
 	bool waits;                 /* something in it is left for a pass that sees more */
 	bool doubtful;              /* not listed, and that is not believed yet */
 	bool passed_over;           /* something new in it was not taken */

@@ -350,6 +350,66 @@ a_draft_replaced_twice_leaves_one(void **state)
 	world_expect_agreed();
 }
 
+static void
+replaced_here_and_changed_there_both_stay(void **state)
+{
+	three_messages();
+	here_add("INBOX", "draft1");
+	world_settle();
+	struct number old = here_number("INBOX", "draft1");
+
+	here_replace("INBOX", "draft1", "draft2");
+	there_flag("INBOX", "draft1", "+answered");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 draft1+answered draft2");
+	assert_int_equal(here_number("INBOX", "draft1").value, old.value);
+	world_expect_agreed();
+}
+
+static void
+replaced_here_and_only_read_there_one_stays(void **state)
+{
+	three_messages();
+	here_add("INBOX", "draft1");
+	world_settle();
+	here_replace("INBOX", "draft1", "draft2");
+	there_flag("INBOX", "draft1", "+seen");
+	world_settle();
+	if (world_is(BARE)) {
+		there_expunge_deleted("INBOX");
+		world_settle();
+	}
+	expect_both("INBOX", "m1 m2 m3 draft2");
+	world_expect_agreed();
+}
+
+static void
+replaced_here_and_moved_there_both_stay(void **state)
+{
+	three_messages();
+	here_add("INBOX", "draft1");
+	world_settle();
+	here_replace("INBOX", "draft1", "draft2");
+	there_move("INBOX", "draft1", "Archive");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 draft2");
+	expect_both("Archive", "draft1");
+	world_expect_agreed();
+}
+
+static void
+replaced_here_and_expunged_there_the_new_one_stays(void **state)
+{
+	three_messages();
+	here_add("INBOX", "draft1");
+	world_settle();
+	here_replace("INBOX", "draft1", "draft2");
+	there_expunge("INBOX", "draft1");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3 draft2");
+	world_expect_agreed();
+}
+
 int
 main(void)
 {
@@ -376,6 +436,10 @@ main(void)
 		STORY(a_replaced_draft_is_one_message, ON_ALL),
 		STORY(a_replaced_draft_stays_there_until_the_new_one_is_taken, ON_ALL),
 		STORY(a_draft_replaced_twice_leaves_one, ON_ALL),
+		STORY(replaced_here_and_changed_there_both_stay, ON_ALL),
+		STORY(replaced_here_and_only_read_there_one_stays, ON_ALL),
+		STORY(replaced_here_and_moved_there_both_stay, ON_ALL),
+		STORY(replaced_here_and_expunged_there_the_new_one_stays, ON_ALL),
 	};
 
 	return stories_tell("stories of moves", stories, ARRAY_LENGTH(stories));

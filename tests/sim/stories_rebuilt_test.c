@@ -1,4 +1,5 @@
 /* Lost stores, and servers that were rebuilt or restored (R7). */
+#include "engine/store/body.h"
 #include "tests/sim/trouble.h"
 
 /* --- what was lost --- */
@@ -230,6 +231,126 @@ pairing_again_goes_on_where_it_broke_off(void **state)
 	}
 }
 
+/* --- what was damaged or put back here --- */
+
+static void
+damage(const char *token)
+{
+	struct number number = here_number("INBOX", token);
+	struct message message;
+	struct store_txn *txn;
+
+	assert_true(store_write_begin(world.store, STORE_ENGINE, &txn, &world.err));
+	assert_true(message_load(txn, number, &message, &world.err));
+	assert_true(body_set_damaged(txn, message.body, &world.err));
+	message_finish(&message);
+	assert_true(store_write_commit(&txn, STORE_LAZY, &world.err));
+}
+
+static void
+a_body_whose_octets_are_lost_here_is_fetched_again(void **state)
+{
+	a_small_account();
+	struct number number = here_number("INBOX", "m1");
+	uint32_t uid = there_message("INBOX", "m1")->uid;
+	struct model_counts before = world.server->counts;
+
+	damage("m1");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3");
+	assert_int_equal(here_number("INBOX", "m1").value, number.value);
+	assert_int_equal(there_message("INBOX", "m1")->uid, uid);
+	assert_int_equal(world.server->counts.bodies, before.bodies + 1);
+	assert_int_equal(world.server->counts.changes, before.changes);
+	world_expect_agreed();
+}
+
+/* The identity is unchanged and the octets are not: they become the body. */
+static void
+a_damaged_body_that_is_served_otherwise_becomes_what_is_served(void **state)
+{
+	SCOPED(buf_finish) struct buf other = BUF_INIT;
+
+	a_small_account();
+	struct number number = here_number("INBOX", "m1");
+	struct model_message *message = there_message("INBOX", "m1");
+	struct model_counts before = world.server->counts;
+
+	buf_append(&other, slice_make(message->body, message->length));
+	buf_append_text(&other, "Served otherwise.\r\n");
+	free(message->body);
+	message->length = other.length;
+	message->body = buf_take(&other);
+	damage("m1");
+	world_settle();
+	expect_both("INBOX", "m1 m2 m3");
+	assert_int_equal(here_number("INBOX", "m1").value, number.value);
+	assert_int_equal(world.server->counts.changes, before.changes);
+	world_expect_agreed(); /* which compares the octets of both sides */
+}
+
+static void
+a_damaged_body_that_is_nowhere_any_more_is_told_and_kept(void **state)
+{
+	struct message message;
+
+	a_small_account();
+	struct number number = here_number("INBOX", "m1");
+
+	fill("INBOX", "more", 30);
+	world_settle();
+	there_remove("Archive");
+	world_settle();
+	expect_held(1, 1);
+	number = here_number("Archive", "a1");
+	struct store_txn *txn;
+
+	assert_true(store_write_begin(world.store, STORE_ENGINE, &txn, &world.err));
+	assert_true(message_load(txn, number, &message, &world.err));
+	assert_true(body_set_damaged(txn, message.body, &world.err));
+	message_finish(&message);
+	assert_true(store_write_commit(&txn, STORE_LAZY, &world.err));
+	world_settle();
+	world_read_begin();
+	assert_true(message_load(world.txn, number, &message, &world.err));
+	assert_int_equal(message.expunged_s, 0);
+	assert_int_not_equal(message.hold, 0);
+	message_finish(&message);
+	world_read_end();
+}
+
+static void
+an_old_copy_of_the_store_sends_and_deletes_nothing(void **state)
+{
+	a_small_account();
+	here_add("INBOX", "draft1"); /* not sent yet */
+	world_keep_copy();
+	world_settle();
+	here_add("INBOX", "draft2");
+	here_expunge("INBOX", "m1");
+	here_flag("INBOX", "m2", "+seen");
+	here_move("INBOX", "m3", "Archive");
+	world_settle();
+	settle_marked("INBOX");
+	struct number newest = here_number("INBOX", "draft2");
+
+	there_add("INBOX", "n1");
+	assert_true(world_put_back());
+	struct model_counts before = world.server->counts;
+
+	assert_true(world_try(WORLD_PASS_FULL));
+	world_settle();
+	expect_held(0, 0);
+	expect_both("INBOX", "draft1 draft2 m2+seen n1");
+	expect_both("Archive", "a1 m3");
+	assert_int_equal(world_sent("draft1"), 1);
+	assert_int_equal(world_sent("draft2"), 1);
+	assert_int_equal(world.server->counts.changes, before.changes);
+	assert_true(here_number("INBOX", "draft2").value > newest.value);
+	assert_true(here_number("INBOX", "n1").value > newest.value);
+	world_expect_agreed();
+}
+
 int
 main(void)
 {
@@ -245,6 +366,10 @@ main(void)
 		STORY(a_rebuilt_mailbox_that_is_empty_takes_nothing_away, ON_ALL),
 		STORY(what_moved_out_of_a_rebuilt_mailbox_is_a_move, ON_GUIDS),
 		STORY(pairing_again_goes_on_where_it_broke_off, ON_ALL),
+		STORY(a_body_whose_octets_are_lost_here_is_fetched_again, ON_ALL),
+		STORY(a_damaged_body_that_is_served_otherwise_becomes_what_is_served, ON_ALL),
+		STORY(a_damaged_body_that_is_nowhere_any_more_is_told_and_kept, ON_ALL),
+		STORY(an_old_copy_of_the_store_sends_and_deletes_nothing, ON_ALL),
 	};
 
 	return stories_tell("stories of what was rebuilt", stories, ARRAY_LENGTH(stories));

@@ -83,7 +83,7 @@ bodies_since_s(void *context)
 static void
 start_process(void)
 {
-	OK(store_open(world.io, world.path, NULL, NULL, &world.store, &world.err));
+	OK(store_open(world.io, world.path, NULL, &world.rolled_back, &world.store, &world.err));
 	world.sync = sync_create(world.io, world.store, &world.settings);
 }
 
@@ -188,6 +188,59 @@ world_lose_store(void)
 	end_process();
 	remove_files();
 	start_process();
+}
+
+static const char *const store_files[] = {"store.db", "store.db-wal", "store.db-shm"};
+
+static void
+copy_file(const char *from, const char *to)
+{
+	FILE *in = fopen(from, "rb"), *out;
+	char block[8192];
+	size_t length;
+
+	(void)remove(to);
+	if (in == NULL) {
+		return;
+	}
+	out = fopen(to, "wb");
+	assert_non_null(out);
+	while ((length = fread(block, 1, sizeof block, in)) > 0) {
+		assert_int_equal(fwrite(block, 1, length, out), length);
+	}
+	assert_int_equal(fclose(out), 0);
+	(void)fclose(in);
+}
+
+static void
+copy_store(bool back)
+{
+	char there[200], kept[200];
+
+	for (size_t i = 0; i < ARRAY_LENGTH(store_files); i++) {
+		(void)snprintf(there, sizeof there, "%s/%s", world.path, store_files[i]);
+		(void)snprintf(kept, sizeof kept, "%s/kept-%s", world.above, store_files[i]);
+		copy_file(back ? kept : there, back ? there : kept);
+	}
+}
+
+void
+world_keep_copy(void)
+{
+	end_second();
+	end_process();
+	copy_store(false);
+	start_process();
+}
+
+bool
+world_put_back(void)
+{
+	end_second();
+	end_process();
+	copy_store(true);
+	start_process();
+	return world.rolled_back;
 }
 
 /* --- passes --- */

@@ -46,6 +46,7 @@ extern struct world {
 	struct sync_result result; /* of the last pass */
 	struct error err;          /* why the last pass failed */
 	struct error pass_err;     /* while it runs: others use err meanwhile */
+	bool rolled_back;          /* the store was an old copy when it was opened */
 	bool stopped;              /* our process ended in the last pass */
 	jmp_buf stop;
 	struct store_txn *txn; /* of a check that may fail in the midst of it */
@@ -65,6 +66,9 @@ void world_end(void);
 void world_restart(void);
 /* Loses the store: the next process begins with an empty one. */
 void world_lose_store(void);
+/* Keeps a copy of the database as it is; puts it back, as a backup would be: *out tells whether the store knew it for an old one. */
+void world_keep_copy(void);
+bool world_put_back(void);
 void world_advance_s(int64_t seconds);
 
 enum world_pass {
