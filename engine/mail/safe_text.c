@@ -123,6 +123,7 @@ struct filter {
 	size_t start, enough; /* where in `out` it began, and how long it may become there */
 	enum purpose purpose;
 	bool space; /* white space is due before the next character */
+	bool loose; /* something came that may have to be composed */
 };
 
 static bool
@@ -163,6 +164,33 @@ filter_ascii(struct filter *filter, struct slice *text)
 	*text = slice_skip(*text, i);
 }
 
+/* Code points that stand for themselves in NFC whatever is beside them, as long as all others do: no combining marks, nothing that has another form, none that
+ * composes with what follows. Not all of them, but the letters and signs of most mail. */
+static bool
+is_composed(utf8proc_int32_t code)
+{
+	static const struct {
+		utf8proc_int32_t first, last;
+	} ranges[] = {
+		{0xa0, 0x2ff},      /* Latin */
+		{0x388, 0x3ff},     /* Greek */
+		{0x400, 0x482},     /* Cyrillic */
+		{0x2010, 0x2027},   /* dashes, quotation marks, dots */
+		{0x20a0, 0x20bf},   /* currencies */
+		{0x3001, 0x3020},   /* punctuation of East Asia */
+		{0x4e00, 0x9fff},   /* CJK */
+		{0xac00, 0xd7a3},   /* Hangul syllables */
+		{0x1f300, 0x1faff}, /* pictures */
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(ranges); i++) {
+		if (code >= ranges[i].first && code <= ranges[i].last) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Takes a code point that is not ASCII from the front of *text. */
 static void
 filter_code_point(struct filter *filter, struct slice *text)
@@ -182,6 +210,7 @@ filter_code_point(struct filter *filter, struct slice *text)
 		buf_append_octet(filter->out, ' ');
 	}
 	filter->space = false;
+	filter->loose = filter->loose || !is_composed(code);
 	buf_append(filter->out, slice_make(octets, (size_t)utf8proc_encode_char(code, octets)));
 }
 
@@ -241,8 +270,10 @@ append(struct slice text, size_t max, enum purpose purpose, struct buf *out)
 			is_ascii = false;
 		}
 	}
-	if (!is_ascii) {
+	if (filter.loose) {
 		compose(out, filter.start);
+	}
+	if (!is_ascii) {
 		buf_truncate(out, filter.start + safe_text_cut(slice_skip(buf_slice(out), filter.start), max));
 	} else if (out->length - filter.start > max) {
 		buf_truncate(out, filter.start + max);

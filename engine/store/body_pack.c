@@ -16,11 +16,12 @@
 #include "engine/base/log.h"
 #include "engine/store/store_parts.h"
 
-#define DIRECTORY   "bodies/packs"
-#define LOCK_FILE   "locks/packs"
-#define PACK_BYTES  (64u << 20)  /* then another is begun */
-#define PIECE_BYTES (256u << 10) /* written at a time */
-#define READERS     8u
+#define DIRECTORY    "bodies/packs"
+#define LOCK_FILE    "locks/packs"
+#define PACK_BYTES   (64u << 20)  /* then another is begun */
+#define PIECE_BYTES  (256u << 10) /* written at a time */
+#define DIRECT_BYTES (16u << 10)  /* larger ones are not gathered first */
+#define READERS      8u
 
 struct pack_reader { /* an open pack: the kernel reads ahead for who reads on */
 	uint64_t pack;
@@ -255,21 +256,29 @@ ready_locked(struct body_packs *packs, bool *out_ready, struct error *err) REQUI
 	return packs->fd >= 0 || begin_pack_locked(packs, err);
 }
 
-/* Writes what is in the piece behind what is there. */
+/* Writes octets behind what is there. */
 static bool
-flush_locked(struct body_packs *packs, struct error *err) REQUIRES(packs->lock)
+write_locked(struct body_packs *packs, struct slice octets, struct error *err) REQUIRES(packs->lock)
 {
-	if (packs->piece.length == 0) {
+	if (octets.length == 0) {
 		return true;
 	}
 	atomic_store(&packs->dirty, true);
-	if (!io_pwrite(packs->store->io, packs->fd, buf_slice(&packs->piece), packs->end, err)) {
+	if (!io_pwrite(packs->store->io, packs->fd, octets, packs->end, err)) {
 		packs->spoiled = true;
 		return error_wrap(err, "keeping bodies");
 	}
-	packs->end += packs->piece.length;
-	buf_clear(&packs->piece);
+	packs->end += octets.length;
 	return true;
+}
+
+static bool
+flush_locked(struct body_packs *packs, struct error *err) REQUIRES(packs->lock)
+{
+	bool done = write_locked(packs, buf_slice(&packs->piece), err);
+
+	buf_clear(&packs->piece);
+	return done;
 }
 
 static bool
@@ -292,13 +301,18 @@ append_locked(struct body_packs *packs, struct body_prepared *const *bodies, siz
 			prepared->kept.length == 0) {
 			continue;
 		}
-		if (packs->piece.length > 0 && packs->piece.length + prepared->kept.length > PIECE_BYTES &&
-			!flush_locked(packs, err)) {
+		bool large = prepared->kept.length >= DIRECT_BYTES;
+
+		if ((large || packs->piece.length + prepared->kept.length > PIECE_BYTES) && !flush_locked(packs, err)) {
 			return false;
 		}
 		prepared->body.pack = packs->pack;
 		prepared->body.place = packs->end + packs->piece.length;
-		buf_append(&packs->piece, buf_slice(&prepared->kept));
+		if (!large) {
+			buf_append(&packs->piece, buf_slice(&prepared->kept));
+		} else if (!write_locked(packs, buf_slice(&prepared->kept), err)) {
+			return false;
+		}
 	}
 	return flush_locked(packs, err);
 }

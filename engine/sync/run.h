@@ -17,8 +17,8 @@
 #include "engine/sync/sync.h"
 
 #define RUN_BATCH_MESSAGES 500
-#define RUN_BATCH_BYTES    (8u << 20)
-#define RUN_DEFERRED_MAX   20000 /* arrivals kept until all mailboxes are scanned, because they may be moves */
+#define RUN_BATCH_BYTES    (4u << 20) /* two of them are in memory: one comes in while the other is written */
+#define RUN_DEFERRED_MAX   20000      /* arrivals kept until all mailboxes are scanned, because they may be moves */
 
 #define RUN_ALIKE_MAX   1000 /* arrivals without GUIDs that wait so, and are compared by octets with what is gone */
 #define RUN_ALIKE_BYTES (64u << 20)

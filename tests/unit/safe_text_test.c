@@ -181,6 +181,46 @@ random_octets_become_safe_and_stay_as_they_then_are(void **state)
 }
 
 static void
+append_code_point(uint32_t code, struct buf *out)
+{
+	if (code < 0x800) {
+		buf_append_octet(out, (char)(0xc0 | code >> 6));
+	} else if (code < 0x10000) {
+		buf_append_octet(out, (char)(0xe0 | code >> 12));
+		buf_append_octet(out, (char)(0x80 | (code >> 6 & 0x3f)));
+	} else {
+		buf_append_octet(out, (char)(0xf0 | code >> 18));
+		buf_append_octet(out, (char)(0x80 | (code >> 12 & 0x3f)));
+		buf_append_octet(out, (char)(0x80 | (code >> 6 & 0x3f)));
+	}
+	buf_append_octet(out, (char)(0x80 | (code & 0x3f)));
+}
+
+/* What is known to be composed is not composed again: a Thai letter before it, which nothing composes with, has it composed all the same. */
+static void
+what_is_left_as_it_is_was_composed(void **state)
+{
+	static const char thai[] = "\xe0\xb8\x81";
+	SCOPED(buf_finish) struct buf text = BUF_INIT;
+	SCOPED(buf_finish) struct buf line = BUF_INIT;
+	SCOPED(buf_finish) struct buf composed = BUF_INIT;
+
+	for (uint32_t code = 0xa0; code < 0x20000; code++) {
+		buf_clear(&text);
+		buf_clear(&line);
+		buf_clear(&composed);
+		buf_append_text(&text, thai);
+		buf_append_octet(&text, 'e');
+		append_code_point(code, &text);
+		append_code_point(code, &text);
+		buf_append_octet(&text, 'u');
+		safe_text_line(slice_skip(buf_slice(&text), sizeof(thai) - 1), 100, &line);
+		safe_text_line(buf_slice(&text), 100, &composed);
+		assert_slices(slice_skip(buf_slice(&composed), sizeof(thai) - 1), buf_slice(&line));
+	}
+}
+
+static void
 utf_8_is_told_from_what_is_none(void **state)
 {
 	static const char *const good[] = {
@@ -210,6 +250,7 @@ main(void)
 		cmocka_unit_test(cuts_fall_between_graphemes_where_they_can),
 		cmocka_unit_test(a_cut_leaves_no_space_or_dot_at_the_end),
 		cmocka_unit_test(random_octets_become_safe_and_stay_as_they_then_are),
+		cmocka_unit_test(what_is_left_as_it_is_was_composed),
 		cmocka_unit_test(utf_8_is_told_from_what_is_none),
 	};
 
