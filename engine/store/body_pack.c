@@ -109,15 +109,10 @@ body_packs_destroy(struct body_packs **pointer)
 bool
 body_packs_sync(struct body_packs *packs, struct error *err)
 {
-	bool done = true;
-
-	if (!atomic_exchange(&packs->dirty, false)) {
-		return true;
-	}
 	mutex_lock(&packs->sync_lock);
-	if (packs->fd >= 0) {
-		done = io_fsync(packs->store->io, packs->fd, err);
-	}
+	bool done =
+		packs->fd < 0 || !atomic_exchange(&packs->dirty, false) || io_fsync(packs->store->io, packs->fd, err);
+
 	mutex_unlock(&packs->sync_lock);
 	if (!done) {
 		log_error("store", "event=fsync-failed file=%s/%s reason=\"%s\"", io_dir_path(packs->store->dir),
@@ -130,12 +125,12 @@ body_packs_sync(struct body_packs *packs, struct error *err)
 	return done;
 }
 
-/* Leaves the pack behind, durable. */
+/* Leaves the pack behind, durable. Where that fails a second time it is left all the same. */
 static bool
 end_pack_locked(struct body_packs *packs, struct error *err) REQUIRES(packs->lock)
 {
 	mutex_lock(&packs->sync_lock);
-	bool done = packs->spoiled || !atomic_load(&packs->dirty) || io_fsync(packs->store->io, packs->fd, err);
+	bool done = !atomic_load(&packs->dirty) || io_fsync(packs->store->io, packs->fd, err) || packs->spoiled;
 
 	if (done) {
 		atomic_store(&packs->dirty, false);
@@ -263,12 +258,12 @@ write_locked(struct body_packs *packs, struct slice octets, struct error *err) R
 	if (octets.length == 0) {
 		return true;
 	}
-	atomic_store(&packs->dirty, true);
 	if (!io_pwrite(packs->store->io, packs->fd, octets, packs->end, err)) {
 		packs->spoiled = true;
 		return error_wrap(err, "keeping bodies");
 	}
 	packs->end += octets.length;
+	atomic_store(&packs->dirty, true); /* now, not before: a sync in between would have taken it away */
 	return true;
 }
 
