@@ -23,7 +23,7 @@ look_at_mailbox(void *context, const struct remote_mailbox *mailbox, struct erro
 	bool server = strcmp(finding->policy, "server") == 0;
 
 	finding->mailboxes++;
-	if (!mailbox_name_from_imap(mailbox->raw_name, mailbox->separator, &name)) {
+	if (!mailbox_name_from_imap_behind(mailbox->prefix, mailbox->raw_name, mailbox->separator, &name)) {
 		return true;
 	}
 	if (server && mailbox->role != NULL && strcmp(mailbox->role, "trash") == 0) {

@@ -405,6 +405,73 @@ mailbox_name_to_imap(struct slice name, char separator, struct buf *out, struct 
 	return true;
 }
 
+/* Behind a prefix. */
+
+static bool
+has_prefix(struct slice prefix, struct slice raw)
+{
+	static const struct slice inbox = SLICE_LITERAL("INBOX");
+
+	if (slice_has_prefix_nocase(prefix, inbox) && slice_has_prefix_nocase(raw, inbox)) {
+		prefix = slice_skip(prefix, inbox.length);
+		raw = slice_skip(raw, inbox.length);
+	}
+	return slice_has_prefix(raw, prefix);
+}
+
+/* What does not end a level is no prefix to leave out. */
+static bool
+is_prefix(struct slice prefix, char separator)
+{
+	return prefix.length > 0 && separator != '\0' && prefix.data[prefix.length - 1] == separator;
+}
+
+bool
+mailbox_name_is_behind(struct slice prefix, struct slice raw, char separator)
+{
+	struct slice first;
+
+	if (!is_prefix(prefix, separator) || !has_prefix(prefix, raw)) {
+		return false;
+	}
+	first = slice_skip(raw, prefix.length);
+	first = slice_head(first, slice_find(first, separator));
+	return first.length > 0 && !mailbox_name_is_inbox(first);
+}
+
+bool
+mailbox_name_from_imap_behind(struct slice prefix, struct slice raw, char separator, struct buf *out)
+{
+	bool behind = mailbox_name_is_behind(prefix, raw, separator);
+
+	return mailbox_name_from_imap(slice_skip(raw, behind ? prefix.length : 0), separator, out);
+}
+
+bool
+mailbox_name_to_imap_behind(struct slice prefix, struct slice name, char separator, struct buf *out, struct error *err)
+{
+	SCOPED(buf_finish) struct buf again = BUF_INIT;
+	size_t start = out->length;
+	bool in_inbox = mailbox_name_is_inbox(slice_head(name, slice_find(name, '/')));
+
+	if (!in_inbox && is_prefix(prefix, separator)) {
+		buf_append(out, prefix);
+	}
+	if (!mailbox_name_to_imap(name, separator, out, err)) {
+		buf_truncate(out, start);
+		return false;
+	}
+	if (!mailbox_name_from_imap_behind(prefix, slice_skip(buf_slice(out), start), separator, &again) ||
+		!slice_equal(buf_slice(&again), name)) {
+		buf_truncate(out, start);
+		return refuse(err,
+			in_inbox ? "on this server nothing can lie within INBOX: make it beside it"
+				 : "no mailbox can have this name",
+			name);
+	}
+	return true;
+}
+
 /* Parts of a name. */
 
 static size_t

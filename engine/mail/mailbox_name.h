@@ -25,6 +25,16 @@ bool mailbox_name_from_imap(struct slice raw, char separator, struct buf *out) M
  * mailbox_name_from_imap makes of the result. */
 bool mailbox_name_to_imap(struct slice name, char separator, struct buf *out, struct error *err) MUST_CHECK;
 
+/* The same on a server whose personal mailboxes stand behind a prefix that ends in the separator (RFC 2342: `INBOX.`, `mail/`); empty: no prefix. Ours leave
+ * it out: raw `INBOX.Sent` is `Sent`. What has no such prefix, INBOX itself among it, is named as it is: other users' `user.ana`. And so is raw
+ * `INBOX.INBOX`, with what lies below it, for its short name is taken. With such a prefix nothing lies within INBOX: making it is refused. A shared
+ * mailbox `Sent` has the same name of ours as `INBOX.Sent`; of all others no two have. */
+bool mailbox_name_from_imap_behind(struct slice prefix, struct slice raw, char separator, struct buf *out) MUST_CHECK;
+bool mailbox_name_to_imap_behind(
+	struct slice prefix, struct slice name, char separator, struct buf *out, struct error *err) MUST_CHECK;
+/* Whether a raw name is one of those that leave the prefix out. */
+bool mailbox_name_is_behind(struct slice prefix, struct slice raw, char separator);
+
 /* "A/B/C": "A/B" (empty at the top), and "C". */
 struct slice mailbox_name_parent(struct slice name);
 struct slice mailbox_name_leaf(struct slice name);

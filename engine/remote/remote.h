@@ -40,6 +40,8 @@ enum remote_mailbox_attribute {
 struct remote_mailbox {
 	struct slice raw_name;
 	char separator; /* '\0' for none */
+	struct slice
+		prefix; /* of the personal mailboxes, of this one or not; empty: none (mailbox_name_from_imap_behind) */
 	uint32_t attributes;
 	const char *
 		role; /* "trash", "sent", "drafts", "junk", "archive", "all", "flagged", "important", "inbox" or NULL */

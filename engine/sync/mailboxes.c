@@ -40,7 +40,7 @@ mailboxes_note(void *context, const struct remote_mailbox *mailbox, struct error
 	SCOPED(buf_finish) struct buf name = BUF_INIT;
 
 	(void)err;
-	if (!mailbox_name_from_imap(mailbox->raw_name, mailbox->separator, &name)) {
+	if (!mailbox_name_from_imap_behind(mailbox->prefix, mailbox->raw_name, mailbox->separator, &name)) {
 		run_say(run, "a mailbox of the server is left out: its name is too long or too deep");
 		run->result->failed++;
 		return true;
@@ -58,6 +58,7 @@ mailboxes_note(void *context, const struct remote_mailbox *mailbox, struct error
 
 	*remote = (struct run_remote){.mailbox = *mailbox, .name = arena_copy(&run->arena, buf_slice(&name))};
 	remote->mailbox.raw_name = arena_copy(&run->arena, mailbox->raw_name);
+	remote->mailbox.prefix = arena_copy(&run->arena, mailbox->prefix);
 	return true;
 }
 
@@ -236,7 +237,8 @@ mailboxes_settle_intent(struct mailboxes *all, const struct intent *intent, stru
 		old = slice_equal(remote->mailbox.raw_name, from) ? remote : old;
 		new = slice_equal(remote->mailbox.raw_name, to) ? remote : new;
 	}
-	if (old != NULL || new == NULL || !mailbox_name_from_imap(from, new->mailbox.separator, &name)) {
+	if (old != NULL || new == NULL ||
+		!mailbox_name_from_imap_behind(new->mailbox.prefix, from, new->mailbox.separator, &name)) {
 		return true;
 	}
 	return base_mailbox_rename(all->txn, RUN_REMOTE, from, to, buf_slice(&name), new->name, err);

@@ -260,6 +260,26 @@ mailboxes_list_created(struct run *run, struct slice raw, struct slice name, cha
 	};
 }
 
+/* The raw name of a mailbox to be: below one that is not the user's own it is named as that is, else it becomes the user's own. */
+static bool
+mailboxes_raw_name(const struct mailboxes *all, struct slice name, struct buf *out, struct error *err)
+{
+	const struct run *run = all->run;
+	struct slice prefix = {0};
+	bool foreign = false;
+
+	for (size_t i = 0; i < run->remote_count; i++) {
+		const struct remote_mailbox *mailbox = &run->remotes[i].mailbox;
+
+		prefix = mailbox->prefix.length > 0 ? mailbox->prefix : prefix;
+		foreign = foreign ||
+			  (mailbox->prefix.length > 0 && mailbox_name_within(name, run->remotes[i].name) &&
+				  !mailbox_name_is_inbox(run->remotes[i].name) &&
+				  !mailbox_name_is_behind(mailbox->prefix, mailbox->raw_name, mailbox->separator));
+	}
+	return mailbox_name_to_imap_behind(foreign ? (struct slice){0} : prefix, name, all->separator, out, err);
+}
+
 static bool
 mailboxes_create_there(struct mailboxes *all, const struct tree_step *step, struct error *err)
 {
@@ -270,7 +290,7 @@ mailboxes_create_there(struct mailboxes *all, const struct tree_step *step, stru
 	enum remote_outcome outcome = REMOTE_NOT_SENT;
 	struct intent intent;
 
-	if (!mailbox_name_to_imap(local->name, all->separator, &raw, err)) {
+	if (!mailboxes_raw_name(all, local->name, &raw, err)) {
 		return mailboxes_failed(run, local->id, "creating it on the server", err);
 	}
 	if (!mailboxes_with_intent(run, INTENT_CREATE, local->id, raw.data, &intent, err)) {
@@ -369,7 +389,7 @@ mailboxes_rename_there(struct mailboxes *all, const struct tree_step *step, stru
 	if (slice_equal(context.name_to, remote->name)) {
 		return true; /* it went with its parent */
 	}
-	if (!mailbox_name_to_imap(context.name_to, all->separator, &raw, err)) {
+	if (!mailboxes_raw_name(all, context.name_to, &raw, err)) {
 		return mailboxes_failed(run, id, "renaming it on the server", err);
 	}
 	buf_append(&detail, remote->mailbox.raw_name);

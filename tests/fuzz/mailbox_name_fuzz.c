@@ -42,6 +42,21 @@ check_raw(struct slice raw, char separator)
 	}
 }
 
+/* A personal name and its raw one, with a prefix that ends in the separator. */
+static void
+check_behind(struct slice raw, char separator)
+{
+	SCOPED(buf_finish) struct buf prefix = BUF_INIT, ours = BUF_INIT, back = BUF_INIT;
+	struct error err = ERROR_INIT;
+
+	buf_append_text(&prefix, "INBOX");
+	buf_append_octet(&prefix, separator);
+	if (mailbox_name_to_imap_behind(buf_slice(&prefix), raw, separator, &back, &err)) {
+		assert(mailbox_name_from_imap_behind(buf_slice(&prefix), buf_slice(&back), separator, &ours));
+		assert(slice_equal(buf_slice(&ours), raw));
+	}
+}
+
 static void
 check_ours(struct slice name, char separator)
 {
@@ -54,6 +69,7 @@ check_ours(struct slice name, char separator)
 		assert(mailbox_name_from_imap(buf_slice(&raw), separator, &back));
 		assert(slice_equal(buf_slice(&back), name));
 	}
+	check_behind(name, separator);
 	if (mailbox_name_from_file(name, &leaf)) {
 		buf_clear(&raw);
 		assert(mailbox_name_to_file(buf_slice(&leaf), &raw) && slice_equal(buf_slice(&raw), name));

@@ -89,6 +89,7 @@ dump_response(struct buf *out, const struct imap_response *r)
 		[IMAP_RESPONSE_VANISHED] = "vanished",
 		[IMAP_RESPONSE_FETCH] = "fetch",
 		[IMAP_RESPONSE_ID] = "id",
+		[IMAP_RESPONSE_NAMESPACE] = "namespace",
 	};
 	static const char *const statuses[] = {" OK", " NO", " BAD", " PREAUTH", " BYE"};
 
@@ -122,6 +123,7 @@ dump_response(struct buf *out, const struct imap_response *r)
 	}
 	dump_slice(out, "name", r->id_name);
 	dump_slice(out, "version", r->id_version);
+	dump_slice(out, "prefix", r->prefix);
 	buf_append_octet(out, '\n');
 }
 

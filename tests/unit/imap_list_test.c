@@ -20,6 +20,10 @@ on_mailbox(void *context, const struct remote_mailbox *mailbox, struct error *er
 		buf_printf(&told->text, " %" PRIu32 " %" PRIu32 " %" PRIu64 " %" PRIu32, mailbox->uidvalidity,
 			mailbox->uidnext, mailbox->highestmodseq, mailbox->messages);
 	}
+	if (mailbox->prefix.length > 0) {
+		buf_append_text(&told->text, " behind ");
+		buf_append(&told->text, mailbox->prefix);
+	}
 	buf_printf(&told->text, " id%d:%.*s\n", mailbox->id.kind, mailbox->id.length, mailbox->id.value);
 	return true;
 }
@@ -70,6 +74,40 @@ ids_are_asked_once(void **state)
 		"S: * LIST (\\Trash) \"/\" Bin\nS: * STATUS Bin (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 6 HIGHESTMODSEQ 1)\n"
 		"S: * LIST (\\Noselect) \"/\" \"a b\"\nS: m4 OK x\n",
 		NULL, 2, "Bin / 0 trash 6 1 1 0 id1:def\nINBOX / 4 inbox 5 9 12 3 id1:abc\na b / 1 - id0:\n");
+}
+
+#define PLAIN_LIST "LIST \"\" \"*\""
+#define PLAIN_LSUB "LSUB \"\" \"*\""
+
+/* The question goes out with the first command; a server that mixes its answers is understood all the same. */
+static void
+the_namespace_is_asked_once_and_in_no_flight_of_its_own(void **state)
+{
+	static const struct {
+		const char *answer, *told;
+	} cases[] = {
+		{"S: * NAMESPACE ((\"INBOX.\" \".\")) ((\"user.\" \".\")) ((\"\" \".\"))\n", " behind INBOX."},
+		{"S: * NAMESPACE ((\"\" \"/\")(\"#mh/\" \"/\" \"X\" (\"A\" \"B\"))) NIL NIL\n", ""},
+		{"S: * NAMESPACE ((INBOX/ \"/\" \"X-P\" (\"a\"))) NIL NIL\n", " behind INBOX/"},
+		{"S: * NAMESPACE NIL NIL ((\"x/\" \"/\"))\n", ""},
+		{"", ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		SCOPED(buf_finish) struct buf script = BUF_INIT, lines = BUF_INIT;
+
+		buf_printf(&script,
+			IMAP_FAKE_LOGIN("IMAP4rev1 NAMESPACE") "C: m2 NAMESPACE\nC: m3 " PLAIN_LIST
+							       "\nC: m4 " PLAIN_LSUB
+							       "\nS: * LIST () \".\" INBOX\n%sS: m2 OK x\n"
+							       "S: m3 OK x\nS: m4 OK x\nC: m5 STATUS \"INBOX\" (~\n"
+							       "S: m5 OK x\nC: m6 " PLAIN_LIST "\nC: m7 " PLAIN_LSUB
+							       "\nS: * LIST () \".\" INBOX\nS: m6 OK x\nS: m7 OK x\n"
+							       "C: m8 STATUS \"INBOX\" (~\nS: m8 OK x\n",
+			cases[i].answer);
+		buf_printf(&lines, "INBOX . 0 inbox%s id0:\n", cases[i].told);
+		assert_lists(script.data, NULL, 2, lines.data);
+	}
 }
 
 static void
@@ -152,6 +190,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ids_are_asked_once),
+		cmocka_unit_test(the_namespace_is_asked_once_and_in_no_flight_of_its_own),
 		cmocka_unit_test(what_an_earlier_process_knew_is_not_asked),
 		cmocka_unit_test(mailboxids_come_in_a_listing_of_their_own),
 		cmocka_unit_test(a_server_that_cannot_list_counters_is_asked_for_each),

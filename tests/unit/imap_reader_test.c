@@ -48,6 +48,18 @@ status_responses_have_codes_and_sentences(void **state)
 }
 
 static void
+the_first_personal_namespace_is_told_by_its_prefix(void **state)
+{
+	assert_says(
+		"* NAMESPACE ((\"INBOX.\" \".\")) ((\"user.\" \".\")) ((\"\" \".\"))\r\n", "namespace prefix=INBOX.\n");
+	assert_says("* NAMESPACE ((\"\" \"/\")(\"#mh/\" \"/\" \"X\" (\"A\" \"B\"))) NIL NIL\r\n", "namespace\n");
+	assert_says("* NAMESPACE ((INBOX/ \"/\")) NIL NIL\r\n", "namespace prefix=INBOX/\n");
+	assert_says("* NAMESPACE (({6}\r\nINBOX. {1}\r\n.)) NIL NIL\r\n", "namespace prefix=INBOX.\n");
+	assert_says("* NAMESPACE NIL NIL ((\"x/\" \"/\"))\r\n* NAMESPACE\r\n* NAMESPACE ((\r\n* NAMESPACE (((\r\n",
+		"namespace\nnamespace\nnamespace\nnamespace\n");
+}
+
+static void
 braces_at_the_end_of_a_sentence_are_no_literal(void **state)
 {
 	assert_says("* OK see {5}\r\nm1 OK done {3}\r\n* 1 EXISTS\r\n",
@@ -58,7 +70,7 @@ braces_at_the_end_of_a_sentence_are_no_literal(void **state)
 static void
 what_nobody_knows_is_passed_over(void **state)
 {
-	assert_says("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n* QUOTA \"\" (STORAGE 1 2)\r\n", "other\nother\n");
+	assert_says("* ACL INBOX a lrs\r\n* QUOTA \"\" (STORAGE 1 2)\r\n", "other\nother\n");
 	assert_says("* 23 RECENT\r\n", "other 23\n");
 	assert_says("\r\n* 5 EXISTS\r\n", "other\nexists 5\n"); /* the rest of a literal that was refused early */
 	assert_says("* 5 EXISTS\n", "exists 5\n");              /* LF alone */
@@ -378,6 +390,7 @@ main(void)
 		cmocka_unit_test(status_responses_have_codes_and_sentences),
 		cmocka_unit_test(braces_at_the_end_of_a_sentence_are_no_literal),
 		cmocka_unit_test(what_nobody_knows_is_passed_over),
+		cmocka_unit_test(the_first_personal_namespace_is_told_by_its_prefix),
 		cmocka_unit_test(fetch_tells_a_message),
 		cmocka_unit_test(numbers_and_ids_that_cannot_be_are_absent),
 		cmocka_unit_test(what_servers_have_sent_is_read),

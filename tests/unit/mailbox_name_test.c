@@ -351,6 +351,66 @@ globs_select_and_the_last_match_wins(void **state)
 	}
 }
 
+static void
+the_prefix_of_personal_mailboxes_is_left_out_and_comes_back(void **state)
+{
+	static const struct {
+		const char *prefix, *raw;
+		char separator;
+		const char *ours;
+	} cases[] = {
+		{"INBOX.", "INBOX", '.', "INBOX"},
+		{"INBOX.", "INBOX.Sent", '.', "Sent"},
+		{"INBOX.", "INBOX.Work.2026", '.', "Work/2026"},
+		{"INBOX/", "INBOX/Entw&APw-rfe", '/', "Entw\xc3\xbcrfe"},
+		{"INBOX.", "user.ana", '.', "user/ana"},       /* another namespace */
+		{"INBOX.", "INBOX.INBOX", '.', "INBOX/INBOX"}, /* whose short name is taken */
+		{"INBOX.", "INBOX.inbox.x", '.', "INBOX/inbox/x"},
+		{"INBOX.", "INBOXES", '.', "INBOXES"},
+		{"INBOX.", "INBOX..a", '.', "INBOX/%2ea"},
+		{"mail/", "mail/Sent", '/', "Sent"},
+		{"mail/", "mail", '/', "mail"},
+		{"mail/", "INBOX/x", '/', "INBOX/x"},
+		{"mail/", "Mail/x", '/', "Mail/x"},
+		{"mail", "mailbox", '/', "mailbox"}, /* ends no level, so it is none */
+		{"", "INBOX.Sent", '.', "INBOX/Sent"},
+		{"INBOX.", "INBOX.Sent", '\0', "INBOX.Sent"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		SCOPED(buf_finish) struct buf ours = BUF_INIT, raw = BUF_INIT;
+		struct slice prefix = slice_of(cases[i].prefix);
+		struct error err = ERROR_INIT;
+
+		assert_true(mailbox_name_from_imap_behind(prefix, slice_of(cases[i].raw), cases[i].separator, &ours));
+		assert_slices(buf_slice(&ours), slice_of(cases[i].ours));
+		/* What is not the user's own is not made by its name alone: the caller knows below what it lies. */
+		if (!mailbox_name_is_behind(prefix, slice_of(cases[i].raw), cases[i].separator) &&
+			!slice_has_prefix(slice_of(cases[i].raw), SLICE_LITERAL("INBOX"))) {
+			prefix = (struct slice){0};
+		}
+		if (!mailbox_name_to_imap_behind(prefix, buf_slice(&ours), cases[i].separator, &raw, &err)) {
+			fail_msg("%s: %s", cases[i].raw, err.text);
+		}
+		if (strcmp(cases[i].raw, "INBOXES") != 0) { /* which becomes INBOX.INBOXES when it is made */
+			assert_slices(buf_slice(&raw), slice_of(cases[i].raw));
+		}
+	}
+}
+
+static void
+nothing_is_made_within_inbox_where_the_prefix_is_inbox(void **state)
+{
+	SCOPED(buf_finish) struct buf raw = BUF_INIT;
+	struct error err = ERROR_INIT;
+
+	assert_false(mailbox_name_to_imap_behind(SLICE_LITERAL("INBOX."), SLICE_LITERAL("INBOX/Z"), '.', &raw, &err));
+	assert_non_null(strstr(err.text, "nothing can lie within INBOX"));
+	assert_int_equal(raw.length, 0);
+	assert_true(mailbox_name_to_imap_behind(SLICE_LITERAL("mail/"), SLICE_LITERAL("INBOX/Z"), '/', &raw, &err));
+	assert_slices(buf_slice(&raw), SLICE_LITERAL("INBOX/Z"));
+}
+
 int
 main(void)
 {
@@ -364,6 +424,8 @@ main(void)
 		cmocka_unit_test(file_names_that_no_level_has_are_refused),
 		cmocka_unit_test(random_raw_names_come_back_octet_for_octet_and_so_do_their_files),
 		cmocka_unit_test(random_names_of_ours_come_back_where_they_are_taken),
+		cmocka_unit_test(the_prefix_of_personal_mailboxes_is_left_out_and_comes_back),
+		cmocka_unit_test(nothing_is_made_within_inbox_where_the_prefix_is_inbox),
 		cmocka_unit_test(parts_of_a_name_are_told),
 		cmocka_unit_test(globs_select_and_the_last_match_wins),
 	};

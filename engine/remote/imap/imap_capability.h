@@ -29,6 +29,7 @@ enum imap_capability {
 	IMAP_CAN_OBJECTID,
 	IMAP_CAN_GMAIL,
 	IMAP_CAN_UNSELECT,
+	IMAP_CAN_NAMESPACE,
 	IMAP_CAN_APPLE, /* a server whose QRESYNC is faulty */
 	/* mechanisms, from the strongest */
 	IMAP_AUTH_OAUTHBEARER,

@@ -647,6 +647,26 @@ take_id(struct cursor *c, struct imap_response *out)
 	}
 }
 
+/* (("INBOX." "." …)…) …: the prefix of the first personal namespace; none where it cannot be read. The others are told of by LIST. */
+static void
+take_namespace(struct cursor *c, struct imap_response *out)
+{
+	struct value prefix;
+
+	skip_spaces(c);
+	if (!take(c, '(')) {
+		return;
+	}
+	skip_spaces(c);
+	if (!take(c, '(')) {
+		return;
+	}
+	skip_spaces(c);
+	if (take_value(c, &prefix) && prefix.kind != VALUE_OPEN) {
+		out->prefix = prefix.octets;
+	}
+}
+
 static void
 take_vanished(struct cursor *c, struct imap_response *out)
 {
@@ -711,6 +731,7 @@ take_untagged(struct cursor *c, struct imap_response *out, struct error *err)
 		{"ENABLED", IMAP_RESPONSE_ENABLED},
 		{"FLAGS", IMAP_RESPONSE_FLAGS},
 		{"ID", IMAP_RESPONSE_ID},
+		{"NAMESPACE", IMAP_RESPONSE_NAMESPACE},
 	};
 	struct slice word;
 
@@ -742,6 +763,9 @@ take_untagged(struct cursor *c, struct imap_response *out, struct error *err)
 		return true;
 	case IMAP_RESPONSE_ID:
 		take_id(c, out);
+		return true;
+	case IMAP_RESPONSE_NAMESPACE:
+		take_namespace(c, out);
 		return true;
 	case IMAP_RESPONSE_FLAGS:
 		skip_spaces(c);

@@ -50,6 +50,7 @@ enum imap_response_kind {
 	IMAP_RESPONSE_VANISHED,
 	IMAP_RESPONSE_FETCH,
 	IMAP_RESPONSE_ID,
+	IMAP_RESPONSE_NAMESPACE,
 };
 
 enum imap_status { IMAP_OK, IMAP_NO, IMAP_BAD, IMAP_PREAUTH, IMAP_BYE };
@@ -116,6 +117,7 @@ struct imap_response {
 	struct imap_esearch esearch;
 	struct imap_fetched fetched;
 	struct slice id_name, id_version;
+	struct slice prefix; /* NAMESPACE: of the first personal one; empty where there is none */
 };
 
 /* Reads a whole response. ERROR_RETRY with what is wrong where it cannot be IMAP at all. */

@@ -447,9 +447,17 @@ imap_list_all(struct imap_session *session,
 	if (can_ids && !ids && lacks_ids(&listing) && !list_once(&listing, true, err)) {
 		return false;
 	}
-	for (size_t i = 0; i < listing.count; i++) {
-		const struct remote_mailbox *mailbox = &listing.rows[i].mailbox;
+	char prefix[sizeof(session->remote->prefix)];
 
+	mutex_lock(&session->remote->lock);
+	memcpy(prefix, session->remote->prefix, sizeof(prefix));
+	size_t prefix_length = session->remote->prefix_length;
+
+	mutex_unlock(&session->remote->lock);
+	for (size_t i = 0; i < listing.count; i++) {
+		struct remote_mailbox *mailbox = &listing.rows[i].mailbox;
+
+		mailbox->prefix = slice_make(prefix, prefix_length);
 		imap_names_keep(session->remote, mailbox->raw_name, mailbox->uidvalidity, &mailbox->id);
 		if (!each(context, mailbox, err)) {
 			return false;

@@ -408,13 +408,31 @@ hear_id(void *context, const struct imap_response *response, struct error *err)
 	return true;
 }
 
-/* Queues ID and ENABLE: they go out with the first command that follows, and their answers come before its. */
+static bool
+ask_namespace(struct imap_session *session, struct error *err)
+{
+	SCOPED(imap_command_finish) struct imap_command command = {0};
+	static const struct imap_listener none = {.passes = true};
+	bool known;
+
+	mutex_lock(&session->remote->lock);
+	known = session->remote->prefix_known;
+	mutex_unlock(&session->remote->lock);
+	if (known || !imap_can(&session->can, IMAP_CAN_NAMESPACE)) {
+		return true;
+	}
+	imap_command_begin(&command, IMAP_LITERALS_WAIT, "NAMESPACE");
+	return imap_session_send(
+		session, &command, &(struct imap_asked){.what = "NAMESPACE", .listener = &none}, NULL, err);
+}
+
+/* Queues ID, ENABLE and NAMESPACE: they go out with the first command that follows, and their answers come before its. */
 static bool
 introduce(struct imap_session *session, struct error *err)
 {
 	static const char program[] = " (\"name\" \"mailfs\" \"version\" \"" MAILFS_VERSION "\")";
 	SCOPED(imap_command_finish) struct imap_command command = {0};
-	static const struct imap_listener none = {0};
+	static const struct imap_listener none = {.passes = true};
 
 	if (imap_can(&session->can, IMAP_CAN_ID)) {
 		imap_command_begin(&command, IMAP_LITERALS_WAIT, "ID");
@@ -433,7 +451,7 @@ introduce(struct imap_session *session, struct error *err)
 		}
 		session->enabled_qresync = true;
 	}
-	return true;
+	return ask_namespace(session, err);
 }
 
 struct probe {

@@ -159,6 +159,7 @@ imap_selection_hear(
 	case IMAP_RESPONSE_SEARCH:
 	case IMAP_RESPONSE_ESEARCH:
 	case IMAP_RESPONSE_ID:
+	case IMAP_RESPONSE_NAMESPACE:
 	case IMAP_RESPONSE_OTHER:
 		return true;
 	}

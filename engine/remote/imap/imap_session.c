@@ -120,6 +120,20 @@ busy_with(struct imap_session *session)
 	return session->pending_count > 0 ? pending_at(session, 0) : NULL;
 }
 
+/* Who hears what is untagged: the oldest command that asks for such a thing. */
+static const struct imap_listener *
+listener_of(struct imap_session *session, const struct imap_listener *otherwise)
+{
+	for (size_t i = 0; i < session->pending_count; i++) {
+		const struct imap_pending *pending = pending_at(session, i);
+
+		if (!pending->answered && (pending->listener == NULL || !pending->listener->passes)) {
+			return pending->listener;
+		}
+	}
+	return session->pending_count > 0 ? NULL : otherwise;
+}
+
 /* Says what the server is busy with from now on. */
 static void
 turn_to_first(struct imap_session *session)
@@ -203,6 +217,17 @@ hear_status(struct imap_session *session, const struct imap_response *response)
 	}
 }
 
+/* Names of more octets than that are nobody's prefix. */
+static void
+learn_prefix(struct imap_remote *remote, struct slice prefix)
+{
+	mutex_lock(&remote->lock);
+	remote->prefix_known = true;
+	remote->prefix_length = prefix.length <= sizeof(remote->prefix) ? prefix.length : 0;
+	memcpy(remote->prefix, prefix.data != NULL ? prefix.data : "", remote->prefix_length);
+	mutex_unlock(&remote->lock);
+}
+
 /* What the session itself learns from a response. */
 static bool
 hear(struct imap_session *session, const struct imap_response *response, struct error *err)
@@ -228,6 +253,9 @@ hear(struct imap_session *session, const struct imap_response *response, struct 
 		session->continued = true;
 		buf_clear(&session->challenge);
 		buf_append(&session->challenge, response->text);
+		return true;
+	case IMAP_RESPONSE_NAMESPACE:
+		learn_prefix(session->remote, response->prefix);
 		return true;
 	case IMAP_RESPONSE_ENABLED:
 	case IMAP_RESPONSE_LIST:
@@ -272,11 +300,7 @@ static bool
 hand_on(struct imap_session *session, const struct imap_event *event, const struct imap_listener *listener,
 	struct error *err)
 {
-	const struct imap_pending *first = busy_with(session);
-
-	if (first != NULL) {
-		listener = first->listener;
-	}
+	listener = listener_of(session, listener);
 	if (event->kind == IMAP_EVENT_BODY) {
 		return listener == NULL || listener->body == NULL || listener->body(listener->context, event, err);
 	}

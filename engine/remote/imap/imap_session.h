@@ -28,6 +28,7 @@ struct imap_listener {
 	void *context;
 	bool (*untagged)(void *context, const struct imap_response *response, struct error *err); /* or NULL */
 	bool (*body)(void *context, const struct imap_event *piece, struct error *err);           /* or NULL */
+	bool passes; /* asks for nothing untagged: what comes is for the command behind, for a server may mix its answers */
 };
 
 /* The answer to a command; `cookie` is the sender's. */
@@ -113,6 +114,9 @@ struct imap_remote {
 	bool no_binding;               /* under lock: it refused a SCRAM with channel binding, and took one without */
 	enum guid_kind message_ids;    /* under lock: what FETCH calls an id; meaningful once ids_known */
 	bool ids_known;                /* under lock */
+	bool prefix_known;             /* under lock: NAMESPACE was answered */
+	char prefix[256];              /* under lock: of personal mailboxes, `INBOX.` */
+	size_t prefix_length;          /* under lock; 0: none */
 	struct imap_known_name *names; /* under lock: ids of mailboxes, sorted by name */
 	size_t name_count, name_capacity;
 };

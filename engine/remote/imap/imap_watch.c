@@ -62,6 +62,7 @@ hear(void *context, const struct imap_response *response, struct error *err)
 	case IMAP_RESPONSE_SEARCH:
 	case IMAP_RESPONSE_ESEARCH:
 	case IMAP_RESPONSE_ID:
+	case IMAP_RESPONSE_NAMESPACE:
 		return true;
 	}
 	return true;
