@@ -44,7 +44,7 @@ put_request(struct buf *frame, const struct admin_sync_options *options)
 	}
 	control_put_u64(frame, "full", options->full);
 	control_put_u64(frame, "dry-run", options->dry_run);
-	control_put_u64(frame, "direction", (uint64_t)(options->direction + 1));
+	control_put_u64(frame, "direction", options->direction < 0 ? 0 : (uint64_t)options->direction + 1);
 	control_put_u64(frame, "lock-timeout", (uint64_t)(options->lock_timeout_ms > 0 ? options->lock_timeout_ms : 0));
 	control_put_u64(frame, "bodies", 1);
 }
@@ -454,13 +454,13 @@ admin_wait_listed(struct account *account, const struct admin_progress *progress
 		}
 		condition = status_condition(account, &here);
 		if (!check_hope(&condition, err)) {
-			return error_wrap(err, "%s was never listed", account_name(account));
+			return error_wrap(err, "it was never listed");
 		}
 		if (condition.state == ACCOUNT_STOPPED &&
 			(!account->sync || io_now_ms(account->io) - began_ms > SEND_MS)) {
 			return error_set(err, ERROR_UNREACHABLE,
-				"%s was never listed, and no process syncs it: run `mailfs sync %s`",
-				account_name(account), account_name(account));
+				"it was never listed, and no process syncs it: run `mailfs sync %s`",
+				account_name(account));
 		}
 		if (cancel_raised(account->stop)) {
 			return error_set(err, ERROR_CANCELLED, "the process is ending");

@@ -128,7 +128,7 @@ reason(int status)
 #ifdef EAI_NODATA
 	case EAI_NODATA:
 #endif
-		return "there is no host of that name";
+		return "there is no host of that name: look at `server` in the configuration, and at the network";
 	case EAI_AGAIN:
 		return "the name cannot be looked up at the moment";
 	default:

@@ -119,7 +119,7 @@ hold_load(struct store_txn *txn, uint64_t id, struct hold *out, struct error *er
 		hold_read(find, out);
 		return true;
 	case DB_DONE:
-		return error_set(err, ERROR_GONE, "there is no hold %" PRIu64, id);
+		return error_set(err, ERROR_GONE, "there is no hold %" PRIu64 ": `mailfs held` lists them", id);
 	case DB_FAILED:
 		break;
 	}

@@ -27,7 +27,7 @@ pull_ours_add(struct pull_ours *ours, const struct match_item *item, struct numb
 		ours->capacity = ours->capacity * 2 + 64;
 		ours->items = realloc(ours->items, ours->capacity * sizeof(*ours->items));
 		ours->numbers = realloc(ours->numbers, ours->capacity * sizeof(*ours->numbers));
-		ours->intents = realloc(ours->intents, ours->capacity * sizeof(*ours->intents));
+		ours->intents = realloc(ours->intents, ours->capacity * sizeof(struct intent *));
 		if (ours->items == NULL || ours->numbers == NULL || ours->intents == NULL) {
 			abort();
 		}

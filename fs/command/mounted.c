@@ -97,7 +97,8 @@ search(const char *path, struct mounted *out, struct error *err)
 	free(line);
 	(void)fclose(file);
 	if (!ours) {
-		return error_set(err, ERROR_INVALID, "%s lies in no mount of mailfs", path);
+		return error_set(err, ERROR_INVALID,
+			"%s lies in no mount of mailfs: `findmnt -t fuse.mailfs` lists those", path);
 	}
 	*out = best;
 	best = (struct mounted){0};
