@@ -89,7 +89,8 @@ struct account {
 		int64_t at_ms;
 	} deliveries[ACCOUNT_DELIVERIES_MAX]; /* under mutex: messages made lately (design 5, Times) */
 	unsigned deliveries_next;
-	struct mailbox_id trash; /* under mutex: where rm goes, as last found */
+	uint64_t reserved_next, reserved_end; /* under mutex: numbers taken for messages that are being written */
+	struct mailbox_id trash;              /* under mutex: where rm goes, as last found */
 	int64_t trash_found_ms;
 
 	struct mutex listener_mutex; /* rank IO: held while they are called */

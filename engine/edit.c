@@ -101,6 +101,42 @@ edit_note_delivery(struct account *account, struct number number)
 	mutex_unlock(&account->mutex);
 }
 
+#define RESERVED_COUNT 32
+
+bool
+edit_reserve_number(struct account *account, struct number *out, struct error *err)
+{
+	SCOPED(store_write_rollback) struct store_txn *txn = NULL;
+	struct number first, last;
+
+	mutex_lock(&account->mutex);
+	out->value = account->reserved_next < account->reserved_end ? account->reserved_next++ : 0;
+	mutex_unlock(&account->mutex);
+	if (out->value != 0) {
+		return true;
+	}
+	if (!store_write_begin(account->store, STORE_MOUNT, &txn, err) || !store_next_number(txn, &first, err)) {
+		return false;
+	}
+	last = first;
+	for (unsigned i = 1; i < RESERVED_COUNT; i++) { /* one after another, within a transaction */
+		if (!store_next_number(txn, &last, err)) {
+			return false;
+		}
+	}
+	if (!store_write_commit(&txn, STORE_LAZY, err)) {
+		return false;
+	}
+	*out = first;
+	mutex_lock(&account->mutex);
+	if (account->reserved_next >= account->reserved_end) { /* else another was faster: these are left out */
+		account->reserved_next = first.value + 1;
+		account->reserved_end = last.value + 1;
+	}
+	mutex_unlock(&account->mutex);
+	return true;
+}
+
 static bool
 was_just_delivered(struct account *account, struct number number)
 {

@@ -21,6 +21,8 @@ bool edit_writer_replace(struct account *account, struct number number, bool tru
 /* Out of a spooled local file: its bytes become the writer's (delivery by rename). */
 bool edit_writer_from_local(struct account *account, struct number local_id, struct mailbox_id mailbox,
 	struct slice name, struct number replaces, struct edit_writer **out, struct error *err) MUST_CHECK;
+/* The local file goes now, while its bytes are still being written as a message: they are kept as the writer's own, durably. */
+bool edit_writer_leave_local(struct edit_writer *writer, struct error *err) MUST_CHECK;
 bool edit_writer_pwrite(struct edit_writer *writer, struct slice data, uint64_t offset, struct error *err) MUST_CHECK;
 bool edit_writer_pread(struct edit_writer *writer, void *out, size_t size, uint64_t offset, size_t *out_got,
 	struct error *err) MUST_CHECK;
@@ -31,6 +33,10 @@ bool edit_writer_rename(struct edit_writer *writer, struct mailbox_id mailbox, s
 	struct number replaces, struct error *err) MUST_CHECK;
 /* A time was set on it: it will be the internal date (and means APPEND, not COPY). */
 void edit_writer_set_mtime(struct edit_writer *writer, int64_t mtime_s);
+/* When it was last written, and changed, as was told of it: its internal date if nothing else says so, and its ctime. */
+void edit_writer_note_written(struct edit_writer *writer, int64_t written_s, int64_t changed_ns);
+/* The number that its message will have, unless it turns out to be one that is there. */
+struct number edit_writer_number(const struct edit_writer *writer);
 /* It is made in the Maildir view, under that name: with these flags and no others. The name it was created with is then empty. NULL: it is not. */
 void edit_writer_set_maildir(struct edit_writer *writer, const struct maildir_name *name);
 /* Its bytes are a copy of the local file's they came from, which stays (delivery by link). */
@@ -40,7 +46,8 @@ bool edit_writer_check(struct edit_writer *writer, struct error *err) MUST_CHECK
 /* FLUSH: what is there is durable when it returns; SPACE and system errors are told; INVALID when it cannot be a message (it is kept as a failed local file at release). `killed`: a signal
  * is ending the writing process: at release the bytes go to .mailfs/rejected/. */
 bool edit_writer_flush(struct edit_writer *writer, bool killed, struct error *err) MUST_CHECK;
-/* RELEASE: makes it a message; gives its number, or a local id with *out_local (kept as failed, or an odd name that does not look like a message), or neither (rejected). Ends the writer in any case. */
+/* RELEASE: makes it a message; gives its number, or a local id with *out_local (kept as failed, or an odd name that does not look like a message), or neither (rejected). Both: what it
+ * replaced stood aside under a temporary's name, and is that local file now. Ends the writer in any case. */
 bool edit_writer_release(struct edit_writer **writer, struct number *out_message, struct number *out_local,
 	struct error *err) MUST_CHECK;
 /* Forgets it: nothing was written under a name that was unlinked. */

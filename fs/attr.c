@@ -39,12 +39,12 @@ time_of_ns(int64_t ns)
 
 /* What all entries have; `mode` before the umask. */
 static void
-fill(const struct mount *mount, struct node node, mode_t mode, uint64_t size_bytes, int64_t mtime_ns, int64_t ctime_ns,
+fill(struct mount *mount, struct node node, mode_t mode, uint64_t size_bytes, int64_t mtime_ns, int64_t ctime_ns,
 	struct entry *out)
 {
 	*out = (struct entry){.inode = mount_inode(mount, node), .node = node};
 	out->attr = (struct stat){
-		.st_ino = out->inode,
+		.st_ino = file_shown_inode(mount, out->inode),
 		.st_mode = mode & ~(mode_t)mount->umask,
 		.st_nlink = 1, /* of directories too: it says "do not trust it to count what is below" */
 		.st_uid = mount->uid,
@@ -59,13 +59,13 @@ fill(const struct mount *mount, struct node node, mode_t mode, uint64_t size_byt
 }
 
 static void
-fill_directory(const struct mount *mount, struct node node, int64_t changed_ns, struct entry *out)
+fill_directory(struct mount *mount, struct node node, int64_t changed_ns, struct entry *out)
 {
 	fill(mount, node, S_IFDIR | 0777, 0, changed_ns, changed_ns, out);
 }
 
 void
-attr_of_message(const struct mount *mount, uint8_t octet, const struct view_message *message, struct entry *out)
+attr_of_message(struct mount *mount, uint8_t octet, const struct view_message *message, struct entry *out)
 {
 	struct node node = {.kind = NODE_MESSAGE, .account = octet, .number = (uint32_t)message->number.value};
 
@@ -109,17 +109,19 @@ attr_of_local(struct mount *mount, uint8_t octet, const struct edit_local *local
 		out->attr.st_mode = S_IFREG | (local->mode & 07777);
 		break;
 	}
+	out->inode =
+		out->attr.st_ino; /* the kernel may have it by the number that it had while it was to be a message */
 }
 
 void
-attr_of_fixed(const struct mount *mount, struct node node, mode_t mode, uint64_t size_bytes, int64_t changed_ns,
-	struct entry *out)
+attr_of_fixed(
+	struct mount *mount, struct node node, mode_t mode, uint64_t size_bytes, int64_t changed_ns, struct entry *out)
 {
 	fill(mount, node, mode, size_bytes, changed_ns, changed_ns, out);
 }
 
 void
-attr_of_bytes(const struct mount *mount, struct node node, uint64_t size_bytes, int64_t mtime_ns, int64_t ctime_ns,
+attr_of_bytes(struct mount *mount, struct node node, uint64_t size_bytes, int64_t mtime_ns, int64_t ctime_ns,
 	struct entry *out)
 {
 	fill(mount, node, S_IFREG | 0666, size_bytes, mtime_ns, ctime_ns, out);
@@ -206,7 +208,9 @@ attr_load(struct mount *mount, uint64_t inode, struct entry *out, struct error *
 	if (!file_resolve(mount, inode, &node)) {
 		return error_errno(err, ESTALE, "no such inode");
 	}
-	if (load_node(mount, node, out, err)) {
+	if (load_node(mount, node, out, err) ||
+		(err->kind == ERROR_GONE && file_resolve_again(mount, inode, node, &node) &&
+			load_node(mount, node, out, err))) {
 		out->inode = inode;
 		return true;
 	}
@@ -214,7 +218,8 @@ attr_load(struct mount *mount, uint64_t inode, struct entry *out, struct error *
 }
 
 static bool
-set_local(struct mount *mount, struct node node, const struct stat *wanted, int mask, struct error *err)
+set_local_locked(
+	struct mount *mount, struct node node, const struct stat *wanted, int mask, mode_t *out_mode, struct error *err)
 {
 	SCOPED(edit_local_finish) struct edit_local local = {0};
 	struct account *account = mount_account(mount, node.account);
@@ -231,7 +236,28 @@ set_local(struct mount *mount, struct node node, const struct stat *wanted, int 
 					 : (int64_t)wanted->st_mtim.tv_sec * NS_PER_S + wanted->st_mtim.tv_nsec;
 	}
 	local.ctime_ns = attr_now_ns();
+	*out_mode = local.mode;
 	return plain_update(mount, node.account, &local, err);
+}
+
+/* Where it is open its file writes the row, too, and tells of it. */
+static bool
+set_local(struct mount *mount, struct node node, const struct stat *wanted, int mask, struct error *err)
+{
+	struct file *file = file_hold(mount, mount_inode(mount, node));
+	mode_t mode;
+	bool done;
+
+	if (file != NULL) {
+		mutex_lock(&file->lock);
+	}
+	done = set_local_locked(mount, node, wanted, mask, &mode, err);
+	if (file != NULL) {
+		file->mode = done ? mode : file->mode;
+		mutex_unlock(&file->lock);
+		file_drop(mount, &file);
+	}
+	return done;
 }
 
 /* Sets the time of what is no open file. */
@@ -256,7 +282,13 @@ set_times(struct mount *mount, uint64_t inode, struct node node, const struct st
 	if (file_set_mtime(mount, inode, mtime_ns, err)) {
 		return true;
 	}
-	return err->kind == ERROR_GONE && set_mtime(mount, node, mtime_ns, err);
+	if (err->kind != ERROR_GONE) {
+		return false;
+	}
+	/* A message that is being replaced just now is looked up again. */
+	return set_mtime(mount, node, mtime_ns, err) ||
+	       (err->kind == ERROR_GONE && file_resolve_again(mount, inode, node, &node) &&
+		       set_mtime(mount, node, mtime_ns, err));
 }
 
 bool

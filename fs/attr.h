@@ -20,17 +20,17 @@ struct entry {
 };
 
 /* Fill an entry from what stands for it. An octet is account_octet's; `view` is the kind of the mailbox's directory. */
-void attr_of_message(const struct mount *mount, uint8_t octet, const struct view_message *message, struct entry *out);
+void attr_of_message(struct mount *mount, uint8_t octet, const struct view_message *message, struct entry *out);
 void attr_of_mailbox(
 	struct mount *mount, enum node_kind view, uint8_t octet, const struct view_mailbox *mailbox, struct entry *out);
 /* The directory of an account, or the one above several. */
 void attr_of_root(struct mount *mount, struct node node, struct entry *out);
 void attr_of_local(struct mount *mount, uint8_t octet, const struct edit_local *local, struct entry *out);
 /* A file or directory of the mount's own, such as .mailfs. */
-void attr_of_fixed(const struct mount *mount, struct node node, mode_t mode, uint64_t size_bytes, int64_t changed_ns,
-	struct entry *out);
+void attr_of_fixed(
+	struct mount *mount, struct node node, mode_t mode, uint64_t size_bytes, int64_t changed_ns, struct entry *out);
 /* A regular file of ours with its size and times. */
-void attr_of_bytes(const struct mount *mount, struct node node, uint64_t size_bytes, int64_t mtime_ns, int64_t ctime_ns,
+void attr_of_bytes(struct mount *mount, struct node node, uint64_t size_bytes, int64_t mtime_ns, int64_t ctime_ns,
 	struct entry *out);
 
 /* Loads what stat shows of an inode; ERROR_GONE. */

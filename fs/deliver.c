@@ -1,31 +1,12 @@
 #include "fs/deliver.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "engine/base/log.h"
 #include "fs/file.h"
 #include "fs/mount_internal.h"
 #include "fs/view_maildir.h"
-
-#define NS_PER_S INT64_C(1000000000)
-
-/* A time that was set on it, and not left by a write, is the internal date. */
-static bool
-take_time(struct account *account, struct number id, struct edit_writer *writer, struct error *err)
-{
-	SCOPED(edit_local_finish) struct edit_local local = {0};
-	int64_t apart_ns;
-
-	if (!edit_local_load(account, id, &local, err)) {
-		return false;
-	}
-	apart_ns = local.ctime_ns - local.mtime_ns;
-	if (apart_ns >= NS_PER_S || apart_ns <= -NS_PER_S) {
-		edit_writer_set_mtime(
-			writer, local.mtime_ns / NS_PER_S - (local.mtime_ns % NS_PER_S < 0)); /* whole seconds, down */
-	}
-	return true;
-}
 
 /* A writer of a local file's bytes. */
 static bool
@@ -43,10 +24,6 @@ begin(struct account *account, struct number id, struct node dir, struct slice n
 		return false;
 	}
 	edit_writer_set_maildir(*out, &read);
-	if (!take_time(account, id, *out, err)) {
-		edit_writer_discard(out);
-		return false;
-	}
 	return true;
 }
 
@@ -67,10 +44,21 @@ deliver_open(struct mount *mount, struct file *file, struct node dir, struct sli
 		*err = flush;
 		return false;
 	}
+	if (!edit_writer_leave_local(writer, err)) {
+		edit_writer_discard(&writer);
+		return false;
+	}
+	(void)close(file->fd);
+	file->fd = -1;
 	file->writer = writer;
+	file->mixed = true;
+	file->aside = replaces;
+	file->over = file_over(mount, dir, name, replaces);
+	file->number = (struct number){0};
 	file->state = FILE_WRITER;
 	file->written = file->odd = true;
 	file->dirty = flush.kind != ERROR_NONE;
+	file_become_new(mount, file, (uint32_t)edit_writer_number(writer).value);
 	file_take_name(mount, file, dir, name);
 	return true;
 }
@@ -94,6 +82,9 @@ deliver_closed(struct mount *mount, struct account *account, struct node local, 
 	}
 	if (message.value == 0) {
 		return error_set(err, ERROR_INVALID, "it can be no message");
+	}
+	if (kept.value != 0) {
+		file_alias_displaced(mount, local.account, replaces, kept);
 	}
 	file_set_alias(mount, mount_inode(mount, local),
 		(struct node){.kind = NODE_MESSAGE, .account = local.account, .number = (uint32_t)message.value}, true);

@@ -57,9 +57,48 @@ dir_cookie_read(uint64_t cookie, enum dir_section *out_section, uint32_t *out_nu
 	return true;
 }
 
+static void
+keep_new_name(struct dir_sink *sink, const char *name)
+{
+	char **names = realloc(sink->new_names, (sink->new_count + 1) * sizeof(*names));
+
+	if (names == NULL) {
+		abort();
+	}
+	names[sink->new_count++] = slice_dup(slice_of(name));
+	sink->new_names = names;
+}
+
+static bool
+has_new_name(const struct dir_sink *sink, const char *name)
+{
+	for (size_t i = 0; i < sink->new_count; i++) {
+		if (strcmp(sink->new_names[i], name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+dir_sink_finish(struct dir_sink *sink)
+{
+	for (size_t i = 0; i < sink->new_count; i++) {
+		free(sink->new_names[i]);
+	}
+	free(sink->new_names);
+	sink->new_names = NULL;
+	sink->new_count = 0;
+}
+
 bool
 dir_put(struct dir_sink *sink, const char *name, const struct entry *entry, uint64_t cookie)
 {
+	if (cookie >> SECTION_SHIFT == DIR_NEW) {
+		keep_new_name(sink, name);
+	} else if (sink->new_count > 0 && has_new_name(sink, name)) {
+		return !sink->full;
+	}
 	if (!sink->full && !sink->put(sink->context, name, entry, cookie)) {
 		sink->full = true;
 	}
@@ -273,6 +312,7 @@ dir_answer_list(struct mount *mount, fuse_req_t req, uint64_t inode, size_t size
 	} else {
 		reply_data(req, slice_make(buffer.data, buffer.at));
 	}
+	dir_sink_finish(&sink);
 	free(buffer.data);
 }
 

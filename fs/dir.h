@@ -30,8 +30,12 @@ bool dir_cookie_read(uint64_t cookie, enum dir_section *out_section, uint32_t *o
 struct dir_sink {
 	bool (*put)(void *context, const char *name, const struct entry *entry, uint64_t cookie);
 	void *context;
-	bool full; /* set once put gave false: the listing ends */
+	bool full;        /* set once put gave false: the listing ends */
+	char **new_names; /* those of DIR_NEW in this reply: what they became meanwhile is not listed again */
+	size_t new_count;
 };
+/* Frees what a sink kept. */
+void dir_sink_finish(struct dir_sink *sink);
 /* Puts one entry; false once it is full. */
 bool dir_put(struct dir_sink *sink, const char *name, const struct entry *entry, uint64_t cookie);
 

@@ -15,34 +15,30 @@
 #include "fs/plain.h"
 #include "fs/view_maildir.h"
 
-#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_S   INT64_C(1000000000)
+#define COPY_BYTES 65536
 
 /* --- making and opening --- */
-
-static uint32_t
-next_serial_locked(struct mount *mount, uint8_t octet)
-{
-	struct node node = {.kind = NODE_NEW, .account = octet};
-	uint64_t value;
-
-	do {
-		node.number = ++mount->last_serial;
-	} while (node.number == 0 || inode_map_get(&mount->files, mount_inode(mount, node), &value) ||
-		 inode_map_get(&mount->aliases, mount_inode(mount, node), &value));
-	return node.number;
-}
 
 bool
 file_create(struct mount *mount, struct node dir, struct slice name, struct file **out, struct error *err)
 {
 	bool in_maildir = node_holds_maildir_names(dir);
+	struct number aside = displaced_find(mount, dir, name);
+	struct mailbox_id mailbox = {dir.number};
 	struct edit_writer *writer = NULL;
 	struct maildir_name read;
 	struct file *file;
+	uint32_t number;
 
 	if ((in_maildir && !view_maildir_read_name(dir, name, &read, err)) ||
-		!edit_writer_create(mount_account(mount, dir.account), (struct mailbox_id){dir.number},
-			in_maildir ? (struct slice){0} : name, &writer, err)) {
+		!edit_writer_create(mount_account(mount, dir.account), mailbox, in_maildir ? (struct slice){0} : name,
+			&writer, err)) {
+		return false;
+	}
+	number = (uint32_t)edit_writer_number(writer).value; /* the store gives none beyond 32 bits */
+	if (aside.value != 0 && !edit_writer_rename(writer, mailbox, name, aside, err)) {
+		edit_writer_discard(&writer);
 		return false;
 	}
 	if (in_maildir) {
@@ -50,12 +46,12 @@ file_create(struct mount *mount, struct node dir, struct slice name, struct file
 	}
 	file = file_new(mount, dir.account, FILE_WRITER);
 	file->writer = writer;
+	file->aside = aside;
 	file->writers = 1;
 	file_set_name_locked(file, dir, name);
 	mutex_lock(&mount->lock);
-	file->inode = mount_inode(mount,
-		(struct node){
-			.kind = NODE_NEW, .account = dir.account, .number = next_serial_locked(mount, dir.account)});
+	file->inode = mount_inode(mount, (struct node){.kind = NODE_NEW, .account = dir.account, .number = number});
+	file->fresh = true;
 	inode_map_put(&mount->files, file->inode, (uint64_t)(uintptr_t)file);
 	file_set_named_locked(mount, file, true);
 	mutex_unlock(&mount->lock);
@@ -220,6 +216,20 @@ make_writable_locked(struct file *file, bool truncate, struct error *err)
 	return true;
 }
 
+static int64_t
+floor_s(int64_t ns)
+{
+	return ns / NS_PER_S - (ns % NS_PER_S < 0);
+}
+
+/* The times that its message will have, so that they do not change when it becomes one. */
+static void
+set_message_time_locked(struct file *file, int64_t mtime_s)
+{
+	file->mtime_ns = mtime_s * NS_PER_S;
+	file->ctime_ns = attr_now_ns();
+}
+
 static void
 note_write_locked(struct mount *mount, struct file *file)
 {
@@ -230,6 +240,9 @@ note_write_locked(struct mount *mount, struct file *file)
 	}
 	file->written = file->dirty = true;
 	file->mtime_ns = file->ctime_ns = attr_now_ns();
+	if (file->state == FILE_WRITER) {
+		set_message_time_locked(file, floor_s(file->mtime_ns));
+	}
 }
 
 bool
@@ -311,9 +324,11 @@ file_sync(struct mount *mount, struct file *file, struct error *err)
 {
 	bool done = true;
 
-	if (!file_flush(file, false, err)) {
+	/* half written it may be no message yet: that is told at close */
+	if (!file_flush(file, false, err) && err->kind != ERROR_INVALID) {
 		return false;
 	}
+	error_clear(err);
 	mutex_lock(&file->lock);
 	if (file->state == FILE_LOCAL) {
 		done = fsync(file->fd) == 0 || error_errno(err, errno, "making a local file durable");
@@ -342,14 +357,28 @@ release_locked(struct mount *mount, struct file *file)
 	struct error err = ERROR_INIT;
 	uint64_t size = edit_writer_size(file->writer);
 	struct node became = {.account = file->octet};
+	struct node replaced = {.kind = NODE_MESSAGE, .account = file->octet, .number = (uint32_t)file->number.value};
 	bool odd = file->odd || file->replaces, done;
 	/* The kernel has the name, and the pages unless they read back otherwise (CRLF as LF). That the directory changes it does not know. */
 	struct notify_ticket *own = notify_own_begin(mount->notify, file->octet,
 		&(struct notify_own){mount_inode(mount, file->dir), slice_of(file->name), .live = true}, odd ? 0 : 1);
 
+	if (file->replaces) { /* before anybody can see it */
+		struct node will = {.kind = NODE_MESSAGE,
+			.account = file->octet,
+			.number = (uint32_t)edit_writer_number(file->writer).value};
+
+		file_show_as(mount, will, replaced);
+	}
+	edit_writer_note_written(file->writer, floor_s(file->mtime_ns), file->ctime_ns);
 	done = edit_writer_release(&file->writer, &message, &local, &err);
 	log_released(file, done, &err);
 	file->writer = NULL;
+	if (message.value != 0 && local.value != 0) {
+		file_alias_displaced(mount, file->octet, file->aside, local);
+		local.value = 0;
+	}
+	file->over.value = 0;
 	file->number = message.value != 0 ? message : local;
 	file->state = message.value != 0 ? FILE_MESSAGE : local.value != 0 ? FILE_LOCAL : FILE_NOTHING;
 	became.kind = message.value != 0 ? NODE_MESSAGE : NODE_LOCAL;
@@ -360,10 +389,18 @@ release_locked(struct mount *mount, struct file *file)
 	if (file->state == FILE_LOCAL && file->also == 0) {
 		file_find_as_local(mount, file, became);
 	}
+	if (file->state == FILE_LOCAL && file->fresh) {
+		file_show_as(mount, became,
+			(struct node){.kind = NODE_NEW, .account = file->octet, .number = (uint32_t)file->inode});
+	}
 	if (file->number.value != 0) {
 		file_set_alias(mount, file->inode, became, odd);
 	}
+	if (file->replaces && message.value != 0) { /* it may have been another one than that of the inode */
+		file_set_alias(mount, mount_inode(mount, replaced), became, odd);
+	}
 	mutex_lock(&mount->lock);
+	file->fresh = false;
 	file_set_named_locked(mount, file, false);
 	mutex_unlock(&mount->lock);
 	log_debug("mount", "event=released message=%llu local=%llu size=%llu", (unsigned long long)message.value,
@@ -487,6 +524,21 @@ file_is_closing(struct file *file)
 }
 
 bool
+file_is_written_in_place(struct mount *mount, uint64_t inode)
+{
+	struct file *file = file_hold(mount, inode);
+	bool written = false;
+
+	if (file != NULL) {
+		mutex_lock(&file->lock);
+		written = file->state == FILE_WRITER && file->replaces;
+		mutex_unlock(&file->lock);
+		file_drop(mount, &file);
+	}
+	return written;
+}
+
+bool
 file_attr(struct mount *mount, struct file *file, struct entry *out)
 {
 	struct node node = {0};
@@ -495,15 +547,22 @@ file_attr(struct mount *mount, struct file *file, struct entry *out)
 
 	mutex_lock(&file->lock);
 	if (told && file->state == FILE_WRITER) {
+		node.kind = file->fresh ? NODE_NEW : node.kind;
 		attr_of_bytes(mount, node, edit_writer_size(file->writer), file->mtime_ns, file->ctime_ns, out);
 	} else if (told && file->state == FILE_LOCAL && fstat(file->fd, &st) == 0) {
+		node = (struct node){
+			.kind = NODE_LOCAL, .account = file->octet, .number = (uint32_t)file->number.value};
 		attr_of_bytes(mount, node, (uint64_t)st.st_size, file->mtime_ns, file->ctime_ns, out);
+		out->inode = out->attr.st_ino = file->inode; /* as the kernel has it while it is open */
 		out->attr.st_mode = S_IFREG | (file->mode & 07777);
 	} else {
 		told = false;
 	}
 	if (told && file->unlinked) {
 		out->attr.st_nlink = 0;
+	}
+	if (told && file->mixed) {
+		out->attr_passing = true;
 	}
 	mutex_unlock(&file->lock);
 	return told;
@@ -549,6 +608,25 @@ file_truncate_open(struct mount *mount, struct file *file, uint64_t size, struct
 
 	mutex_lock(&file->lock);
 	done = truncate_locked(mount, file, size, err);
+	mutex_unlock(&file->lock);
+	return done;
+}
+
+bool
+file_allocate(struct mount *mount, struct file *file, int mode, off_t offset, off_t length, struct error *err)
+{
+	bool done;
+
+	mutex_lock(&file->lock);
+	if (file->state != FILE_LOCAL) {
+		done = error_errno(err, ENOTSUP, "room for a message");
+	} else {
+		done = fallocate(file->fd, mode, offset, length) == 0 ||
+		       error_errno(err, errno, "room for a local file");
+	}
+	if (done) {
+		note_write_locked(mount, file);
+	}
 	mutex_unlock(&file->lock);
 	return done;
 }
@@ -609,10 +687,9 @@ file_set_mtime(struct mount *mount, uint64_t inode, int64_t mtime_ns, struct err
 		mutex_lock(&file->lock);
 		set = file->state == FILE_WRITER || file->state == FILE_LOCAL;
 		if (file->state == FILE_WRITER) {
-			edit_writer_set_mtime(file->writer,
-				mtime_ns >= 0 ? mtime_ns / NS_PER_S : -((-mtime_ns + NS_PER_S - 1) / NS_PER_S));
-		}
-		if (set) {
+			edit_writer_set_mtime(file->writer, floor_s(mtime_ns));
+			set_message_time_locked(file, floor_s(mtime_ns));
+		} else if (set) {
 			file->mtime_ns = mtime_ns;
 			file->ctime_ns = attr_now_ns();
 		}
@@ -620,6 +697,39 @@ file_set_mtime(struct mount *mount, uint64_t inode, int64_t mtime_ns, struct err
 		file_drop(mount, &file);
 	}
 	return set || error_set(err, ERROR_GONE, "nothing is open there");
+}
+
+/* It leaves the name that it took from a message: that one went when it came. */
+static bool
+leave_over_locked(struct file *file, struct error *err)
+{
+	struct number over = file->over;
+
+	file->over.value = 0;
+	return over.value == 0 || edit_message_remove(file->account, over, err) ||
+	       (err->kind == ERROR_GONE && (error_clear(err), true));
+}
+
+bool
+file_unlink_new(struct mount *mount, struct file *file, struct error *err)
+{
+	bool done, left;
+
+	mutex_lock(&file->lock);
+	done = file->state == FILE_WRITER || file->state == FILE_NOTHING;
+	file->unlinked = file->unlinked || done;
+	left = !done || leave_over_locked(file, err);
+	mutex_unlock(&file->lock);
+	if (!done) {
+		return error_set(err, ERROR_RETRY, "it was handed over just now");
+	}
+	if (!left) {
+		return false;
+	}
+	mutex_lock(&mount->lock);
+	file_set_named_locked(mount, file, false);
+	mutex_unlock(&mount->lock);
+	return true;
 }
 
 void
@@ -631,6 +741,17 @@ file_unlink(struct mount *mount, struct file *file)
 	mutex_lock(&mount->lock);
 	file_set_named_locked(mount, file, false);
 	mutex_unlock(&mount->lock);
+}
+
+void
+file_unlink_inode(struct mount *mount, uint64_t inode)
+{
+	struct file *file = file_hold(mount, inode);
+
+	if (file != NULL) {
+		file_unlink(mount, file);
+		file_drop(mount, &file);
+	}
 }
 
 bool
@@ -645,20 +766,89 @@ file_rename(struct mount *mount, struct file *file, struct node dir, struct slic
 	}
 	mutex_lock(&file->lock);
 	if (file->state != FILE_WRITER) {
-		done = error_set(err, ERROR_RETRY, "it is being handed over");
-		err->sys_errno = EBUSY;
+		done = error_set(err, ERROR_RETRY, "it was handed over just now");
 	} else {
 		done = edit_writer_rename(file->writer, (struct mailbox_id){dir.number},
 			in_maildir ? (struct slice){0} : name, replaces, err);
 	}
 	if (done) {
 		edit_writer_set_maildir(file->writer, in_maildir ? &read : NULL);
-	}
-	if (done) {
+		done = leave_over_locked(file, err);
+		file->aside = replaces;
+		file->over = file_over(mount, dir, name, replaces);
 		mutex_lock(&mount->lock);
 		file_set_name_locked(file, dir, name);
 		mutex_unlock(&mount->lock);
 	}
 	mutex_unlock(&file->lock);
+	return done;
+}
+
+static bool
+copy_to_local_locked(struct file *file, int fd, struct error *err)
+{
+	char piece[COPY_BYTES];
+	uint64_t offset = 0;
+	size_t got = 1;
+
+	while (got > 0) {
+		if (!edit_writer_pread(file->writer, piece, sizeof(piece), offset, &got, err) ||
+			!pwrite_all(fd, slice_make(piece, got), offset, err)) {
+			return false;
+		}
+		offset += got;
+	}
+	return true;
+}
+
+static bool
+make_local_locked(struct mount *mount, struct file *file, struct node dir, struct slice name, struct error *err)
+{
+	struct entry entry;
+	int fd = -1;
+
+	if (file->state != FILE_WRITER || file->replaces) {
+		return error_set(err, ERROR_RETRY, "it was handed over just now");
+	}
+	if (!plain_make(mount, dir, name, PLAIN_FILE, 0600, NULL, &entry, err)) {
+		return false;
+	}
+	if (!edit_local_open(file->account, (struct number){entry.node.number}, O_RDWR | O_CLOEXEC, &fd, err) ||
+		!copy_to_local_locked(file, fd, err)) {
+		struct error ignored = ERROR_INIT;
+
+		if (fd >= 0) {
+			(void)close(fd);
+		}
+		(void)!plain_unlink(mount, dir, entry.node, &ignored);
+		return false;
+	}
+	edit_writer_discard(&file->writer);
+	file->state = FILE_LOCAL;
+	file->fd = fd;
+	file->mode = 0600;
+	file->number = (struct number){entry.node.number};
+	file->written = true;
+	file_find_as_local(mount, file, entry.node);
+	file_show_as(mount, entry.node,
+		(struct node){.kind = NODE_NEW, .account = file->octet, .number = (uint32_t)file->inode});
+	file_set_alias(mount, file->inode, entry.node, false);
+	return leave_over_locked(file, err) && plain_record(mount, file, false, err);
+}
+
+bool
+file_make_local(struct mount *mount, struct file *file, struct node dir, struct slice name, struct error *err)
+{
+	bool done;
+
+	mutex_lock(&file->lock);
+	done = make_local_locked(mount, file, dir, name, err);
+	mutex_unlock(&file->lock);
+	if (done) {
+		mutex_lock(&mount->lock);
+		file->fresh = false;
+		file_set_named_locked(mount, file, false);
+		mutex_unlock(&mount->lock);
+	}
 	return done;
 }

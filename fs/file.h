@@ -1,7 +1,7 @@
 /* Files written through this mount, from their first byte to what becomes of them.
  *
  * A *file* is open: bytes on their way to be a message, or a local file. It has its inode before anybody knows the number it will have; what it
- * becomes is recorded as an *alias* from that inode, until the kernel forgets it.
+ * becomes is recorded as an *alias* from that inode.
  */
 #ifndef FS_FILE_H
 #define FS_FILE_H
@@ -27,6 +27,7 @@ struct file {
 	/* under mount->lock */
 	unsigned references; /* handles, and whoever works on it */
 	unsigned writers;    /* handles that may write */
+	bool fresh;          /* a message-to-be: its inode is that of NODE_NEW */
 	bool named;          /* in mount->named_files: its name is nowhere else */
 	uint64_t also;       /* the inode of the local file it became, under which it is found as well; 0: none */
 	struct node dir;     /* where it is */
@@ -40,7 +41,10 @@ struct file {
 	int fd;
 	struct number number;
 	bool replaces;       /* the writer replaces the message whose inode this is */
+	struct number over;  /* the message whose name it took by a rename: it goes when this leaves that name */
+	struct number aside; /* the writer replaces this one, which stands aside (displaced.h) */
 	bool unlinked;       /* its name is gone: nothing becomes of it */
+	bool mixed;          /* the kernel may have it under two inodes: it keeps nothing of it */
 	bool written, dirty; /* ever; since the last FLUSH */
 	bool again;          /* a local file that was refused and flushed anew: at its last close it is handed over */
 	bool odd; /* it has a CR, or begins with an mbox line: the message may read otherwise than it was written */
@@ -62,8 +66,13 @@ bool file_flush(struct file *file, bool killed, struct error *err) MUST_CHECK;
 /* The same, and of a local file too. */
 bool file_sync(struct mount *mount, struct file *file, struct error *err) MUST_CHECK;
 bool file_truncate_open(struct mount *mount, struct file *file, uint64_t size, struct error *err) MUST_CHECK;
+/* fallocate(2) of a local file; ENOTSUP of what will be a message. */
+bool file_allocate(struct mount *mount, struct file *file, int mode, off_t offset, off_t length, struct error *err)
+	MUST_CHECK;
 /* A handle on it ends; with the last one that writes it becomes what it becomes. */
 void file_close(struct mount *mount, struct file **file, bool writes);
+/* A local file is a message-to-be now, under the inode of that; its former inodes stand for it. The caller has its lock. */
+void file_become_new(struct mount *mount, struct file *file, uint32_t number);
 /* Finds what is open for writing under an inode and holds it; NULL if nothing is. */
 struct file *file_hold(struct mount *mount, uint64_t inode);
 /* Finds one by its name; gives its inode, 0 if there is none. */
@@ -76,6 +85,8 @@ size_t file_list_new(struct mount *mount, struct node dir, uint32_t after, uint6
 void file_take_name(struct mount *mount, struct file *file, struct node dir, struct slice name);
 /* Tells whether something is open for writing under an inode. */
 bool file_is_open(struct mount *mount, uint64_t inode);
+/* Tells whether a message is being written in place. */
+bool file_is_written_in_place(struct mount *mount, uint64_t inode);
 /* Tells whether a handle may write to it. */
 bool file_has_writers(struct mount *mount, const struct file *file);
 /* The name of a file, to be freed; NULL if it has none any more. */
@@ -88,6 +99,12 @@ bool file_resolve(struct mount *mount, uint64_t inode, struct node *out);
 bool file_resolve_again(struct mount *mount, uint64_t inode, struct node was, struct node *out);
 /* From now on `inode` stands for `became`; `odd`: with other bytes than the kernel may have. */
 void file_set_alias(struct mount *mount, uint64_t inode, struct node became, bool odd);
+/* A message that stood aside was replaced, and is a local file now: its inode stands for that. */
+void file_alias_displaced(struct mount *mount, uint8_t octet, struct number message, struct number local);
+/* A message that was written in place is another one, and goes on showing the same inode number while it is mounted: programs compare it. */
+void file_show_as(struct mount *mount, struct node now, struct node was);
+/* The inode number that is shown of an inode. */
+uint64_t file_shown_inode(struct mount *mount, uint64_t inode);
 /* Tells whether the kernel's pages of an inode are those of what it stands for. */
 bool file_pages_hold(struct mount *mount, uint64_t inode);
 /* Tells whether a writer was flushed and not written since: a close, perhaps its last, is under way or was just now. */
@@ -102,11 +119,20 @@ bool file_truncate(struct mount *mount, uint64_t inode, uint64_t size, struct er
 bool file_set_mtime(struct mount *mount, uint64_t inode, int64_t mtime_ns, struct error *err) MUST_CHECK;
 /* Takes a file's name away: nothing is made of it at its last close. */
 void file_unlink(struct mount *mount, struct file *file);
+/* The same for what is open for writing under an inode, if anything is. */
+void file_unlink_inode(struct mount *mount, uint64_t inode);
+/* The same for one whose name only this mount knows; ERROR_RETRY when it has become something else by now, and is to be looked up again. */
+bool file_unlink_new(struct mount *mount, struct file *file, struct error *err) MUST_CHECK;
+/* Makes a local file of a message-to-be that is open: it was renamed to a local name. */
+bool file_make_local(struct mount *mount, struct file *file, struct node dir, struct slice name, struct error *err)
+	MUST_CHECK;
+/* Of what a new file under that name replaces: the message that it covers; 0 for one that stands aside. */
+struct number file_over(struct mount *mount, struct node dir, struct slice name, struct number replaces);
 /* Gives an open file another name, or mailbox. */
 bool file_rename(struct mount *mount, struct file *file, struct node dir, struct slice name, struct number replaces,
 	struct error *err) MUST_CHECK;
 
-/* The kernel forgot an inode: its alias ends. */
+/* The kernel forgot an inode: its alias may end. */
 void file_forget(struct mount *mount, uint64_t inode);
 /* At the end of the mount, before its handle is closed: what was written since the last FLUSH may be half of a message, and is rejected. */
 void file_reject_half(struct file *file);

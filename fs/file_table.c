@@ -6,6 +6,7 @@
 
 #include "fs/mount_internal.h"
 
+#define ALIASES_MAX    65536
 #define ALIAS_HOPS_MAX 8                   /* new file, local name, message, its replacements */
 #define ALIAS_ODD      (UINT64_C(1) << 63) /* beside the inode: the bytes are others than were written */
 
@@ -101,12 +102,20 @@ file_destroy(struct file *file)
 
 /* The inode that an inode's aliases lead to. */
 static uint64_t
-canonical_locked(const struct mount *mount, uint64_t inode)
+canonical_locked(struct mount *mount, uint64_t inode)
 {
-	uint64_t next;
+	uint64_t next, begin = inode, odd = 0;
+	unsigned hops;
 
-	for (unsigned hops = 0; hops < ALIAS_HOPS_MAX && inode_map_get(&mount->aliases, inode, &next); hops++) {
+	for (hops = 0; hops < ALIAS_HOPS_MAX && inode_map_get(&mount->aliases, inode, &next); hops++) {
+		odd |= next & ALIAS_ODD;
+		if ((next & ~ALIAS_ODD) == inode) {
+			break;
+		}
 		inode = next & ~ALIAS_ODD;
+	}
+	if (hops > 1 && inode != begin) { /* the way stays short, however often it is replaced */
+		inode_map_put(&mount->aliases, begin, inode | odd);
 	}
 	return inode;
 }
@@ -148,6 +157,25 @@ file_drop(struct mount *mount, struct file **file)
 		file_destroy(gone);
 	}
 	*file = NULL;
+}
+
+void
+file_become_new(struct mount *mount, struct file *file, uint32_t number)
+{
+	uint64_t inode = mount_inode(mount, (struct node){.kind = NODE_NEW, .account = file->octet, .number = number});
+
+	mutex_lock(&mount->lock);
+	inode_map_remove(&mount->files, file->inode);
+	inode_map_put(&mount->aliases, file->inode, inode | ALIAS_ODD);
+	if (file->also != 0) {
+		inode_map_remove(&mount->files, file->also);
+		inode_map_put(&mount->aliases, file->also, inode | ALIAS_ODD);
+		file->also = 0;
+	}
+	file->inode = inode;
+	file->fresh = true;
+	inode_map_put(&mount->files, inode, (uint64_t)(uintptr_t)file);
+	mutex_unlock(&mount->lock);
 }
 
 uint64_t
@@ -214,10 +242,19 @@ file_name(struct mount *mount, struct file *file)
 bool
 file_resolve(struct mount *mount, uint64_t inode, struct node *out)
 {
+	const struct file *file;
+	bool fresh;
+
 	mutex_lock(&mount->lock);
 	inode = canonical_locked(mount, inode);
+	file = file_find_locked(mount, inode);
+	fresh = file != NULL && file->fresh;
 	mutex_unlock(&mount->lock);
-	return mount_node(mount, inode, out);
+	if (!mount_node(mount, inode, out)) {
+		return false;
+	}
+	out->kind = fresh ? NODE_NEW : out->kind;
+	return true;
 }
 
 bool
@@ -239,10 +276,58 @@ file_set_alias(struct mount *mount, uint64_t inode, struct node became, bool odd
 	uint64_t target = mount_inode(mount, became);
 
 	mutex_lock(&mount->lock);
-	if (inode != target) {
+	if (inode != target || odd) { /* itself, with other bytes, is told too */
 		inode_map_put(&mount->aliases, inode, target | (odd ? ALIAS_ODD : 0));
 	}
 	mutex_unlock(&mount->lock);
+}
+
+void
+file_show_as(struct mount *mount, struct node now, struct node was)
+{
+	uint64_t inode = mount_inode(mount, now), shown = mount_inode(mount, was), before;
+
+	if (inode == shown) {
+		return;
+	}
+	mutex_lock(&mount->lock);
+	if (inode_map_get(&mount->shown, shown, &before)) {
+		shown = before;
+	}
+	inode_map_put(&mount->shown, inode, shown);
+	mount->some_shown = true;
+	mutex_unlock(&mount->lock);
+}
+
+uint64_t
+file_shown_inode(struct mount *mount, uint64_t inode)
+{
+	uint64_t shown = inode;
+
+	if (mount->some_shown) {
+		mutex_lock(&mount->lock);
+		if (!inode_map_get(&mount->shown, inode, &shown)) {
+			shown = inode;
+		}
+		mutex_unlock(&mount->lock);
+	}
+	return shown;
+}
+
+struct number
+file_over(struct mount *mount, struct node dir, struct slice name, struct number replaces)
+{
+	return displaced_find(mount, dir, name).value == replaces.value ? (struct number){0} : replaces;
+}
+
+void
+file_alias_displaced(struct mount *mount, uint8_t octet, struct number message, struct number local)
+{
+	struct node was = {.kind = NODE_MESSAGE, .account = octet, .number = (uint32_t)message.value};
+	struct node is = {.kind = NODE_LOCAL, .account = octet, .number = (uint32_t)local.value};
+
+	displaced_forget(mount, octet, was.number);
+	file_set_alias(mount, mount_inode(mount, was), is, false);
 }
 
 bool
@@ -260,8 +345,15 @@ file_pages_hold(struct mount *mount, uint64_t inode)
 void
 file_forget(struct mount *mount, uint64_t inode)
 {
+	uint64_t next;
+
 	mutex_lock(&mount->lock);
-	inode_map_remove(&mount->aliases, inode);
+	if (inode_map_get(&mount->aliases, inode, &next)) {
+		/* It may know the inode by another lookup still, so the alias stays while there is room: no number is given twice. */
+		if (next == (inode | ALIAS_ODD) || mount->aliases.count > ALIASES_MAX) {
+			inode_map_remove(&mount->aliases, inode);
+		}
+	}
 	mutex_unlock(&mount->lock);
 }
 

@@ -22,7 +22,7 @@
 #define PF_SIGNALED     0x400 /* linux/sched.h: a signal ends the process */
 #define READ_BYTES_MAX  (2u << 20)
 #define BODIES_HERE_MAX 65536
-#define CLOSED_WAIT_MS  20 /* for the RELEASE of a message that was closed just now */
+#define CLOSED_WAIT_MS  200 /* for the RELEASE of a message that was closed just now */
 
 struct handle *
 handle_create(struct mount *mount, enum handle_kind kind, uint64_t inode)
@@ -322,6 +322,9 @@ open_file(struct mount *mount, const struct opening *opening, struct handle **ou
 	if (!file_open(mount, opening->node, writes, &file, err)) {
 		return false;
 	}
+	if (writes && opening->node.kind == NODE_MESSAGE) { /* it is no temporary then, whatever its name */
+		displaced_forget(mount, opening->node.account, opening->node.number);
+	}
 	if ((opening->info.flags & O_TRUNC) != 0 && !file_truncate_open(mount, file, 0, err)) {
 		file_close(mount, &file, writes);
 		return false;
@@ -339,10 +342,12 @@ set_flags(struct mount *mount, struct opening *opening, const struct handle *han
 	if (handle->kind == HANDLE_BODY) {
 		opening->info.keep_cache = file_pages_hold(mount, opening->inode);
 		opening->info.noflush = 1;
+		/* while it is written in place the kernel's size is the writer's */
+		opening->info.direct_io = file_is_written_in_place(mount, opening->inode);
 	} else if (handle->kind == HANDLE_FILE) {
 		opening->info.noflush = !handle->writes; /* a local file may become a message while it is open */
 		/* who reads the message goes on reading the old bytes, so these do not go into the kernel's pages */
-		opening->info.direct_io = opening->node.kind == NODE_MESSAGE;
+		opening->info.direct_io = opening->node.kind == NODE_MESSAGE || handle->file->mixed;
 	}
 }
 
@@ -797,6 +802,20 @@ handle_answer_sync(struct mount *mount, fuse_req_t req, uint64_t inode, struct f
 		done = edit_sync(mount_account(mount, node.account), &err);
 	}
 	reply_result(req, done, &err);
+}
+
+void
+handle_answer_allocate(
+	struct mount *mount, fuse_req_t req, int mode, off_t offset, off_t length, struct fuse_file_info *info)
+{
+	struct handle *handle = handle_of(info);
+	struct error err = ERROR_INIT;
+
+	if (handle == NULL || handle->kind != HANDLE_FILE || !handle->writes) {
+		reply_errno(req, EBADF);
+	} else {
+		reply_result(req, file_allocate(mount, handle->file, mode, offset, length, &err), &err);
+	}
 }
 
 void

@@ -53,6 +53,9 @@ void handle_answer_write(
 void handle_answer_flush(struct mount *mount, fuse_req_t req, struct fuse_file_info *info);
 void handle_answer_release(struct mount *mount, fuse_req_t req, struct fuse_file_info *info);
 void handle_answer_sync(struct mount *mount, fuse_req_t req, uint64_t inode, struct fuse_file_info *info);
+/* Room for a local file; a message gets what it needs as it is written. */
+void handle_answer_allocate(
+	struct mount *mount, fuse_req_t req, int mode, off_t offset, off_t length, struct fuse_file_info *info);
 void handle_answer_poll(struct mount *mount, fuse_req_t req, struct fuse_file_info *info, struct fuse_pollhandle *poll);
 
 #endif

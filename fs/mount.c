@@ -498,7 +498,9 @@ free_tables(struct mount *mount)
 	for (size_t octet = 0; octet < MOUNT_ACCOUNTS_MAX; octet++) {
 		free(mount->accounts[octet].directory);
 	}
+	displaced_finish(&mount->displaced);
 	inode_map_finish(&mount->aliases);
+	inode_map_finish(&mount->shown);
 	inode_map_finish(&mount->dir_times);
 	inode_map_finish(&mount->open_bodies);
 	inode_map_finish(&mount->bodies_here);

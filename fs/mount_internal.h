@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "engine/base/mutex.h"
+#include "fs/displaced.h"
 #include "fs/inode_map.h"
 #include "fs/mount.h"
 #include "fs/node.h"
@@ -55,17 +56,20 @@ struct mount {
 	struct park *park;
 	struct notify *notify;
 
-	struct mutex lock;              /* rank FS: held for a moment, never while the engine is called */
-	struct inode_map aliases;       /* under lock: inode the kernel knows -> inode of what it became (file.h) */
-	struct inode_map dir_times;     /* under lock: directory -> when this mount last changed it, ns (dir.h) */
-	struct handle *open_handles;    /* under lock */
-	struct inode_map open_bodies;   /* under lock: message -> its first open struct handle (handle.h) */
-	struct inode_map bodies_here;   /* under lock: messages whose body was here -> their mtime (handle.h) */
-	struct inode_map files;         /* under lock: inode -> struct file written through this mount (file.h) */
-	struct file *named_files;       /* under lock: those whose name is nowhere else yet */
-	size_t named_file_count;        /* under lock */
-	uint32_t last_serial;           /* under lock: of NODE_NEW */
-	struct control_reader *readers; /* under lock: who has .mailfs/events open (view_control.c) */
+	struct mutex lock;        /* rank FS: held for a moment, never while the engine is called */
+	struct inode_map aliases; /* under lock: inode the kernel knows -> inode of what it became (file.h) */
+	struct inode_map
+		shown; /* under lock: message -> the inode number that it shows, of the one it replaced in place (file.h) */
+	_Atomic bool some_shown;          /* it is not empty */
+	struct inode_map dir_times;       /* under lock: directory -> when this mount last changed it, ns (dir.h) */
+	struct handle *open_handles;      /* under lock */
+	struct inode_map open_bodies;     /* under lock: message -> its first open struct handle (handle.h) */
+	struct inode_map bodies_here;     /* under lock: messages whose body was here -> their mtime (handle.h) */
+	struct inode_map files;           /* under lock: inode -> struct file written through this mount (file.h) */
+	struct file *named_files;         /* under lock: those whose name is nowhere else yet */
+	size_t named_file_count;          /* under lock */
+	struct displaced_table displaced; /* under lock: messages under a temporary's name (displaced.h) */
+	struct control_reader *readers;   /* under lock: who has .mailfs/events open (view_control.c) */
 	struct inode_map
 		unmade; /* under lock: mailbox in the Maildir view -> which of cur, new, tmp are not made yet (view_maildir.c) */
 };

@@ -1,13 +1,12 @@
 #include "fs/name.h"
 
+#include "engine/mail/local_name.h"
 #include "engine/mail/mailbox_name.h"
 
 enum name_class
 name_classify(struct slice name)
 {
-	if (name.length == 0 || name.data[0] == '.' || name.data[name.length - 1] == '~' ||
-		slice_equal(name, SLICE_LITERAL("4913")) ||
-		(name.length > 1 && name.data[0] == '#' && name.data[name.length - 1] == '#')) {
+	if (local_name_is(name)) {
 		return NAME_LOCAL;
 	}
 	return name.length > 4 && slice_has_suffix(name, SLICE_LITERAL(".eml")) ? NAME_MESSAGE : NAME_OTHER;

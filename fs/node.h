@@ -16,7 +16,7 @@ enum node_kind {
 	NODE_MESSAGE,  /* by its number */
 	NODE_MAILBOX,  /* by its id; 0: the account's own directory */
 	NODE_LOCAL,    /* a local file, directory or symlink, by its id */
-	NODE_NEW,      /* made here, and not a message or local name yet: by a serial of this mount */
+	NODE_NEW, /* being written, and not a message or local name yet: by the number that the message will have, so that its inode is that one's */
 	NODE_CONTROL,  /* .mailfs and what is fixed in it: enum control_item */
 	NODE_REJECTED, /* .mailfs/rejected/NAME: by a digest of the name */
 	NODE_MAILDIR,  /* a mailbox in the Maildir view, by its id; 0: .maildir itself */
@@ -47,7 +47,7 @@ node_equal(struct node a, struct node b)
 
 /* The inode number. NODE_ACCOUNTS is the root. */
 uint64_t node_pack(struct node node);
-/* Back; false for a number that node_pack never gives. */
+/* Back; false for a number that node_pack never gives. What is being written comes back as its message: file_resolve tells them apart. */
 bool node_unpack(uint64_t inode, struct node *out);
 
 #endif

@@ -18,6 +18,8 @@
 #include "fs/view_mail.h"
 #include "fs/view_maildir.h"
 
+#define CHANGE_TRIES 3
+
 /* Names the request's mount, and counts. */
 static struct mount *
 begin(fuse_req_t req, enum fuse_opcode opcode)
@@ -238,24 +240,33 @@ static bool
 unlink_entry(struct mount *mount, struct node dir, const char *name, const struct entry *entry, struct error *err)
 {
 	struct file *file;
+	bool done = true;
 
 	switch (entry->node.kind) {
 	case NODE_MESSAGE:
-		if (node_holds_maildir_names(dir)) { /* as mail programs mean it */
-			return edit_message_expunge(
-				mount_account(mount, dir.account), (struct number){entry->node.number}, err);
+		if (!(node_holds_maildir_names(dir) /* as mail programs mean it */
+				    ? edit_message_expunge(mount_account(mount, dir.account),
+					      (struct number){entry->node.number}, err)
+				    : edit_message_remove(mount_account(mount, dir.account),
+					      (struct number){entry->node.number}, err))) {
+			return false;
 		}
-		return edit_message_remove(mount_account(mount, dir.account), (struct number){entry->node.number}, err);
+		displaced_forget(mount, dir.account, entry->node.number);
+		file_unlink_inode(mount, entry->inode);
+		return true;
 	case NODE_LOCAL:
 		return plain_unlink(mount, dir, entry->node, err);
 	case NODE_NEW:
 		file = file_hold(mount, entry->inode);
-		if (file != NULL) {
-			file_unlink(mount, file);
-			file_drop(mount, &file);
+		if (file == NULL) {
+			return error_set(err, ERROR_RETRY, "it was handed over just now");
+		}
+		done = file_unlink_new(mount, file, err);
+		file_drop(mount, &file);
+		if (done) {
 			dir_touch(mount, dir);
 		}
-		return true;
+		return done;
 	case NODE_CONTROL:
 	case NODE_REJECTED:
 		return view_control_unlink(mount, entry->node, slice_of(name), err);
@@ -301,17 +312,21 @@ answer_removal(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const cha
 	struct error err = ERROR_INIT;
 	struct entry entry;
 	struct node dir;
-	bool passing, done;
+	bool passing, done = false;
 
 	if (!begin_change(mount, req, parent, name, &dir)) {
 		return;
 	}
-	done = dir_lookup(mount, dir, name, &entry, &passing, &err);
-	if (done) {
-		struct notify_ticket *own = begin_own(mount, dir, name, entry.node.number);
+	/* What was being handed over when it was looked up is something else by now. */
+	for (int tries = 0; !done && tries < CHANGE_TRIES && (tries == 0 || err.kind == ERROR_RETRY); tries++) {
+		error_clear(&err);
+		done = dir_lookup(mount, dir, name, &entry, &passing, &err);
+		if (done) {
+			struct notify_ticket *own = begin_own(mount, dir, name, entry.node.number);
 
-		done = remove(mount, dir, name, &entry, &err);
-		notify_own_end(mount->notify, dir.account, own, done, 0);
+			done = remove(mount, dir, name, &entry, &err);
+			notify_own_end(mount->notify, dir.account, own, done, 0);
+		}
 	}
 	reply_result(req, done, &err);
 }
@@ -439,6 +454,12 @@ do_removexattr(fuse_req_t req, fuse_ino_t inode, const char *name)
 }
 
 static void
+do_fallocate(fuse_req_t req, fuse_ino_t inode, int mode, off_t offset, off_t length, struct fuse_file_info *info)
+{
+	handle_answer_allocate(begin(req, FUSE_FALLOCATE), req, mode, offset, length, info);
+}
+
+static void
 do_statfs(fuse_req_t req, fuse_ino_t inode)
 {
 	struct mount *mount = begin(req, FUSE_STATFS);
@@ -489,6 +510,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.setxattr = do_setxattr,
 	.removexattr = do_removexattr,
 	.statfs = do_statfs,
+	.fallocate = do_fallocate,
 };
 
 const struct fuse_lowlevel_ops *

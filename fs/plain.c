@@ -65,11 +65,12 @@ put_page(struct page *page, bool without_dots, struct dir_sink *sink)
 	for (size_t i = 0; i < page->count; i++) {
 		struct entry *entry = &page->entries[i];
 		bool shown = !without_dots || page->names[i][0] != '.';
+		uint64_t cookie = dir_cookie(DIR_LOCAL, entry->node.number); /* an open file may tell another node */
 
 		/* one that just became local was listed as being written */
 		if (!sink->full && shown && file_by_name(page->mount, page->dir, slice_of(page->names[i])) == 0) {
 			(void)file_attr_if_open(page->mount, entry);
-			(void)dir_put(sink, page->names[i], entry, dir_cookie(DIR_LOCAL, entry->node.number));
+			(void)dir_put(sink, page->names[i], entry, cookie);
 		}
 		free(page->names[i]);
 	}

@@ -2,21 +2,34 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "fs/deliver.h"
 #include "fs/file.h"
 #include "fs/mount_internal.h"
 #include "fs/name.h"
 #include "fs/notify.h"
+#include "fs/park.h"
 #include "fs/plain.h"
 #include "fs/view_mail.h"
 #include "fs/view_maildir.h"
+
+#define RENAME_TRIES   3
+#define CLOSED_WAIT_MS 200 /* for the RELEASE of a file that was closed just now */
 
 struct number
 rename_replaced_message(const struct renaming *renaming)
 {
 	return (struct number){
 		renaming->replaces && renaming->target.node.kind == NODE_MESSAGE ? renaming->target.node.number : 0};
+}
+
+/* The same for a new file, which also replaces what stands aside for it. */
+static struct number
+replaced_by_new(struct mount *mount, const struct renaming *renaming)
+{
+	return renaming->replaces ? rename_replaced_message(renaming)
+				  : displaced_find(mount, renaming->to_dir, renaming->to_name);
 }
 
 static bool
@@ -29,22 +42,28 @@ bool
 rename_clear_target(struct mount *mount, const struct renaming *renaming, struct error *err)
 {
 	struct file *file;
+	bool done = true;
 
 	if (!renaming->replaces) {
 		return true;
 	}
 	switch (renaming->target.node.kind) {
 	case NODE_MESSAGE:
-		return true;
+		if (renaming->source.node.kind == NODE_MESSAGE || name_classify(renaming->to_name) != NAME_LOCAL) {
+			return true;
+		}
+		/* one that stands aside under a local name goes as by rm */
+		displaced_forget(mount, renaming->to_dir.account, renaming->target.node.number);
+		return edit_message_remove(mount_account(mount, renaming->to_dir.account),
+			(struct number){renaming->target.node.number}, err);
 	case NODE_LOCAL:
 		return plain_unlink(mount, renaming->to_dir, renaming->target.node, err);
 	case NODE_NEW:
 		file = file_hold(mount, renaming->target.inode);
-		if (file != NULL) {
-			file_unlink(mount, file);
-			file_drop(mount, &file);
-		}
-		return true;
+		done = file != NULL ? file_unlink_new(mount, file, err)
+				    : error_set(err, ERROR_RETRY, "it was handed over just now");
+		file_drop(mount, &file);
+		return done;
 	case NODE_MAILBOX:
 	case NODE_ACCOUNTS:
 	case NODE_CONTROL:
@@ -63,34 +82,52 @@ static bool
 rename_message(struct mount *mount, const struct renaming *renaming, struct error *err)
 {
 	struct account *account = mount_account(mount, renaming->from_dir.account);
+	bool aside = name_classify(renaming->to_name) == NAME_LOCAL;
 
-	if (!is_mailbox(renaming->to_dir) || name_classify(renaming->to_name) == NAME_LOCAL) {
+	if (!is_mailbox(renaming->to_dir) || (aside && !node_equal(renaming->to_dir, renaming->from_dir))) {
 		/* a local file is another thing: mv copies it there, and takes the message away as rm does */
 		return error_errno(err, EXDEV, "a message is not a local file");
 	}
+	if (!rename_clear_target(mount, renaming, err) ||
+		!edit_message_move(account, (struct number){renaming->source.node.number},
+			(struct mailbox_id){renaming->to_dir.number}, renaming->to_name,
+			rename_replaced_message(renaming), err)) {
+		return false;
+	}
+	if (aside && name_classify(renaming->from_name) != NAME_LOCAL) {
+		displaced_note(mount, renaming->from_dir, renaming->from_name, renaming->source.node.number);
+	}
+	return true;
+}
+
+/* A file whose last close is under way is a message first; one that is written goes on as a local file. */
+static bool
+rename_new_to_local(struct mount *mount, struct renaming *renaming, struct file *file, struct error *err)
+{
+	if (renaming->may_wait && file_is_closing(file)) {
+		renaming->waits = file->inode;
+		return error_set(err, ERROR_RETRY, "it is being handed over");
+	}
 	return rename_clear_target(mount, renaming, err) &&
-	       edit_message_move(account, (struct number){renaming->source.node.number},
-		       (struct mailbox_id){renaming->to_dir.number}, renaming->to_name,
-		       rename_replaced_message(renaming), err);
+	       file_make_local(mount, file, renaming->to_dir, renaming->to_name, err);
 }
 
 static bool
-rename_new(struct mount *mount, const struct renaming *renaming, struct error *err)
+rename_new(struct mount *mount, struct renaming *renaming, struct error *err)
 {
-	struct file *file;
+	struct file *file = file_hold(mount, renaming->source.inode);
 	bool done;
 
-	if (!is_mailbox(renaming->to_dir) || name_classify(renaming->to_name) != NAME_MESSAGE) {
-		return error_errno(err, EBUSY, "it is being written");
-	}
-	if (!rename_clear_target(mount, renaming, err)) {
-		return false;
-	}
-	file = file_hold(mount, renaming->source.inode);
 	if (file == NULL) {
 		return error_set(err, ERROR_RETRY, "it was handed over just now");
 	}
-	done = file_rename(mount, file, renaming->to_dir, renaming->to_name, rename_replaced_message(renaming), err);
+	if (!is_mailbox(renaming->to_dir) || name_classify(renaming->to_name) != NAME_MESSAGE) {
+		done = rename_new_to_local(mount, renaming, file, err);
+	} else {
+		done = rename_clear_target(mount, renaming, err) &&
+		       file_rename(
+			       mount, file, renaming->to_dir, renaming->to_name, replaced_by_new(mount, renaming), err);
+	}
 	file_drop(mount, &file);
 	if (done) {
 		dir_touch(mount, renaming->from_dir);
@@ -103,8 +140,8 @@ static bool
 rename_local(struct mount *mount, const struct renaming *renaming, struct error *err)
 {
 	bool is_file = S_ISREG(renaming->source.attr.st_mode);
-	bool onto_message = renaming->replaces && renaming->target.node.kind == NODE_MESSAGE;
 	enum name_class class = name_classify(renaming->to_name);
+	bool onto_message = renaming->replaces && renaming->target.node.kind == NODE_MESSAGE && class != NAME_LOCAL;
 
 	if (is_file && is_mailbox(renaming->to_dir) && (class == NAME_MESSAGE || onto_message)) {
 		if (onto_message) {
@@ -113,7 +150,7 @@ rename_local(struct mount *mount, const struct renaming *renaming, struct error 
 		}
 		return rename_clear_target(mount, renaming, err) &&
 		       deliver_local(mount, renaming->source.node, renaming->to_dir, renaming->to_name,
-			       (struct number){0}, err);
+			       replaced_by_new(mount, renaming), err);
 	}
 	if (renaming->to_dir.kind == NODE_MAILBOX && class != NAME_LOCAL &&
 		(!is_file || renaming->to_dir.number == 0)) {
@@ -142,7 +179,7 @@ rename_mailbox(struct mount *mount, const struct renaming *renaming, struct erro
 }
 
 static bool
-carry_out(struct mount *mount, const struct renaming *renaming, struct error *err)
+carry_out(struct mount *mount, struct renaming *renaming, struct error *err)
 {
 	if (view_maildir_renames(renaming)) {
 		return view_maildir_rename(mount, renaming, err);
@@ -208,20 +245,11 @@ begin_own(struct mount *mount, const struct renaming *renaming)
 }
 
 static bool
-rename_both(struct mount *mount, struct renaming *renaming, bool noreplace, struct error *err)
+rename_once(struct mount *mount, struct renaming *renaming, bool noreplace, struct error *err)
 {
 	bool same = false, done;
 	struct notify_ticket *own;
 
-	if (renaming->from_dir.account != renaming->to_dir.account) {
-		return error_errno(err, EXDEV, "another account");
-	}
-	if (renaming->from_dir.kind == NODE_ACCOUNTS) {
-		return error_errno(err, EBUSY, "the directory of an account");
-	}
-	if (mount_is_read_only(mount, renaming->from_dir.account)) {
-		return error_errno(err, EROFS, "renaming");
-	}
 	if (!look_up(mount, renaming, noreplace, &same, err)) {
 		return false;
 	}
@@ -234,24 +262,119 @@ rename_both(struct mount *mount, struct renaming *renaming, bool noreplace, stru
 	if (!done) {
 		return false;
 	}
+	if (renaming->replaces &&
+		renaming->target.node.kind == NODE_MESSAGE) { /* what is written there comes to nothing */
+		file_unlink_inode(mount, renaming->target.inode);
+	}
 	dir_touch_own(mount, renaming->from_dir);
 	dir_touch_own(mount, renaming->to_dir);
 	return true;
+}
+
+static bool
+rename_both(struct mount *mount, struct renaming *renaming, bool noreplace, struct error *err)
+{
+	bool done = false;
+
+	if (renaming->from_dir.account != renaming->to_dir.account) {
+		return error_errno(err, EXDEV, "another account");
+	}
+	if (renaming->from_dir.kind == NODE_ACCOUNTS) {
+		return error_errno(err, EBUSY, "the directory of an account");
+	}
+	if (mount_is_read_only(mount, renaming->from_dir.account)) {
+		return error_errno(err, EROFS, "renaming");
+	}
+	/* What was being handed over when it was looked up is something else by now. */
+	for (int tries = 0; !done && tries < RENAME_TRIES && (tries == 0 || err->kind == ERROR_RETRY); tries++) {
+		error_clear(err);
+		done = rename_once(mount, renaming, noreplace, err);
+		if (renaming->waits != 0) {
+			return false;
+		}
+	}
+	return done;
+}
+
+/* --- answering, at once or when a file has become a message --- */
+
+struct asking {
+	uint64_t from_inode, to_inode;
+	char *from_name, *to_name;
+	bool noreplace;
+};
+
+static void wait_for_close(struct mount *mount, fuse_req_t req, const struct asking *asking, uint64_t inode);
+
+static void
+answer(struct mount *mount, fuse_req_t req, const struct asking *asking, bool may_wait)
+{
+	struct renaming renaming = {
+		.from_name = slice_of(asking->from_name), .to_name = slice_of(asking->to_name), .may_wait = may_wait};
+	struct error err = ERROR_INIT;
+	bool done;
+
+	if (!file_resolve(mount, asking->from_inode, &renaming.from_dir) ||
+		!file_resolve(mount, asking->to_inode, &renaming.to_dir)) {
+		reply_errno(req, ESTALE);
+		return;
+	}
+	done = rename_both(mount, &renaming, asking->noreplace, &err);
+	if (renaming.waits != 0) {
+		wait_for_close(mount, req, asking, renaming.waits);
+	} else {
+		reply_result(req, done, &err);
+	}
+}
+
+static void
+answer_parked(struct mount *mount, fuse_req_t req, void *context, enum park_end end, const struct error *error)
+{
+	struct asking *asking = context;
+
+	if (end == PARK_INTERRUPTED || end == PARK_CLOSED) {
+		reply_errno(req, EINTR);
+	} else {
+		answer(mount, req, asking, false);
+	}
+	free(asking->from_name);
+	free(asking->to_name);
+	free(asking);
+}
+
+static void
+wait_for_close(struct mount *mount, fuse_req_t req, const struct asking *asking, uint64_t inode)
+{
+	struct asking *kept = malloc(sizeof(*kept));
+	struct file *file;
+
+	if (kept == NULL) {
+		abort();
+	}
+	*kept = *asking;
+	kept->from_name = slice_dup(slice_of(asking->from_name));
+	kept->to_name = slice_dup(slice_of(asking->to_name));
+	park_for_inode(mount->park, req, inode, CLOSED_WAIT_MS, answer_parked, kept);
+	file = file_hold(mount, inode);
+	if (file == NULL || !file_is_closing(file)) { /* it became one before we waited */
+		park_wake_inode(mount->park, inode);
+	}
+	file_drop(mount, &file);
 }
 
 void
 rename_answer(struct mount *mount, fuse_req_t req, uint64_t from_inode, const char *from_name, uint64_t to_inode,
 	const char *to_name, unsigned flags)
 {
-	struct renaming renaming = {.from_name = slice_of(from_name), .to_name = slice_of(to_name)};
-	struct error err = ERROR_INIT;
+	struct asking asking = {.from_inode = from_inode,
+		.to_inode = to_inode,
+		.from_name = (char *)(uintptr_t)from_name, /* only read */
+		.to_name = (char *)(uintptr_t)to_name,
+		.noreplace = (flags & RENAME_NOREPLACE) != 0};
 
 	if ((flags & ~(unsigned)RENAME_NOREPLACE) != 0) {
 		reply_errno(req, EINVAL);
-	} else if (!file_resolve(mount, from_inode, &renaming.from_dir) ||
-		   !file_resolve(mount, to_inode, &renaming.to_dir)) {
-		reply_errno(req, ESTALE);
 	} else {
-		reply_result(req, rename_both(mount, &renaming, (flags & RENAME_NOREPLACE) != 0, &err), &err);
+		answer(mount, req, &asking, true);
 	}
 }

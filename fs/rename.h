@@ -11,6 +11,9 @@ struct renaming {
 	struct entry source;
 	struct entry target; /* when there is one */
 	bool replaces;
+	bool may_wait;
+	uint64_t
+		waits; /* the inode of a file whose last close is under way: it is to be a message before it is renamed */
 };
 /* The message that would be replaced, or 0. */
 struct number rename_replaced_message(const struct renaming *renaming);

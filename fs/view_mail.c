@@ -92,7 +92,8 @@ view_mail_lookup(struct mount *mount, struct node dir, struct slice name, struct
 	/* what a name most likely is comes first; what is a mailbox for all others cannot be hidden by a local file */
 	static lookup_step *const orders[][3] = {
 		[NAME_MESSAGE] = {lookup_message, plain_lookup, view_mail_lookup_mailbox},
-		[NAME_LOCAL] = {plain_lookup, view_mail_lookup_mailbox, NULL},
+		[NAME_LOCAL] = {plain_lookup, view_mail_lookup_mailbox,
+			lookup_message}, /* a message that stands aside */
 		[NAME_OTHER] = {view_mail_lookup_mailbox, lookup_message, plain_lookup},
 	};
 	lookup_step *const *order = orders[name_classify(name)];
@@ -118,9 +119,6 @@ view_mail_lookup(struct mount *mount, struct node dir, struct slice name, struct
 		if (err->kind != ERROR_GONE) {
 			return false;
 		}
-	}
-	if (name_classify(name) == NAME_LOCAL) {
-		return false;
 	}
 	/* A local file may have become a message between the two questions. */
 	error_clear(err);

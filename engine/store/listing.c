@@ -378,7 +378,8 @@ listing_insert(struct store_txn *txn, const struct listing *listing, struct erro
 	db_bind_bool(insert, 8, listing->here);
 	db_bind_i64(insert, 9, listing->mtime_s);
 	db_bind_u64(insert, 10, listing->flags);
-	db_bind_i64(insert, 11, store_next_changed_ns(txn, listing->changed_ns));
+	db_bind_i64(
+		insert, 11, listing->told_ns != 0 ? listing->told_ns : store_next_changed_ns(txn, listing->changed_ns));
 	listing_bind_letters(insert, 12, listing);
 	return db_run(insert, err);
 }

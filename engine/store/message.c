@@ -257,6 +257,7 @@ list_new(struct store_txn *txn, const struct message_new *new, const struct mess
 		.here = new->body != 0,
 		.size_bytes = new->size_bytes,
 		.mtime_s = new->internaldate_s,
+		.told_ns = new->changed_ns,
 		.base_name = new->base_name,
 		.is_new =
 			new->lies == MESSAGE_LIES_IN_NEW || (new->lies == MESSAGE_LIES_BY_FLAGS &&new->flags.bits == 0),
@@ -300,7 +301,9 @@ message_create(struct store_txn *txn, const struct message_new *new, struct numb
 	if (new->base_name.length > 0 && !check_base_name(txn, new->mailbox, new->base_name, err)) {
 		return false;
 	}
-	if (!message_enter(txn, new->mailbox, &place.uid, err) || !store_next_number(txn, &place.number, err)) {
+	place.number = new->number;
+	if (!message_enter(txn, new->mailbox, &place.uid, err) ||
+		(place.number.value == 0 && !store_next_number(txn, &place.number, err))) {
 		return false;
 	}
 	place.modseq = store_next_modseq(txn);

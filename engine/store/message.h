@@ -54,12 +54,14 @@ enum message_lies {
 }; /* by flags: in new if it has none */
 
 struct message_new {
+	struct number number; /* taken by store_next_number for it alone; 0: the next one */
 	struct mailbox_id mailbox;
 	struct flags flags; /* borrowed */
 	int64_t internaldate_s;
 	uint64_t size_bytes;
 	uint8_t identity[17];
 	uint64_t body;                   /* 0: not here */
+	int64_t changed_ns;              /* the ctime that was told of it already; 0: now */
 	const struct envelope *envelope; /* NULL: header not here, so not listed yet */
 	struct slice name;               /* given by a user; empty: made from the envelope */
 	struct slice base_name;          /* that a mail program chose in the Maildir view, or empty */
@@ -114,6 +116,7 @@ struct listing {
 	uint64_t size_bytes;
 	int64_t mtime_s;
 	int64_t changed_ns; /* of the last change that stat tells of; never goes back */
+	int64_t told_ns;    /* to be written in its place, as it is; 0: none */
 	uint32_t flags;     /* bits */
 	char *owned;        /* what a load allocated */
 };

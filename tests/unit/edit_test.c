@@ -426,6 +426,84 @@ a_replacement_that_is_no_message_leaves_the_old_one(void **state)
 	assert_int_equal(rejected(), 1);
 }
 
+/* As an editor saves: the message goes to a temporary's name, and a new file comes under its own. */
+static void
+a_new_file_replaces_what_stands_aside_for_it(void **state)
+{
+	struct number old = write_message(inbox, "x.eml", MESSAGE), none = {0}, message, local_id, number;
+	SCOPED(edit_local_finish) struct edit_local local = {0};
+	struct edit_writer *writer = NULL;
+	struct message row;
+	char bytes[4096];
+	ssize_t got;
+	int fd;
+
+	must(edit_message_attribute(account, old, "mail.flags", SLICE_LITERAL("+flagged"), &err));
+	must(edit_message_move(account, old, inbox, SLICE_LITERAL("x.eml~"), none, &err));
+	must(edit_writer_create(account, inbox, SLICE_LITERAL("x.eml"), &writer, &err));
+	must(edit_writer_rename(writer, inbox, SLICE_LITERAL("x.eml"), old, &err));
+	number = edit_writer_number(writer);
+	put(writer, OTHER);
+	must(edit_writer_flush(writer, false, &err));
+	assert_true(is_live(old));
+	must(edit_writer_release(&writer, &message, &local_id, &err));
+	assert_int_equal(message.value, number.value);
+	assert_attribute(message, "mail.flags", "flagged");
+	row = load(old);
+	assert_int_equal(row.expunged_by, MESSAGE_REPLACED);
+	assert_int_equal(row.successor.value, message.value);
+	message_finish(&row);
+	assert_int_equal(count_in(inbox), 1);
+	/* the temporary is a local file with the old bytes */
+	must(edit_local_load(account, local_id, &local, &err));
+	assert_string_equal(local.name, "x.eml~");
+	assert_int_equal(local.size_bytes, strlen(MESSAGE));
+	must(edit_local_open(account, local_id, O_RDONLY, &fd, &err));
+	got = read(fd, bytes, sizeof(bytes));
+	(void)close(fd);
+	assert_int_equal(got, (ssize_t)strlen(MESSAGE));
+	assert_memory_equal(bytes, MESSAGE, strlen(MESSAGE));
+}
+
+static void
+what_stands_aside_is_left_where_the_new_file_is_no_message(void **state)
+{
+	struct number old = write_message(inbox, "x.eml", MESSAGE), none = {0}, message = {0}, local_id = {0};
+	SCOPED(edit_local_finish) struct edit_local local = {0};
+	struct edit_writer *writer = NULL;
+
+	must(edit_message_move(account, old, inbox, SLICE_LITERAL("x.eml~"), none, &err));
+	must(edit_writer_create(account, inbox, SLICE_LITERAL("x.eml"), &writer, &err));
+	must(edit_writer_rename(writer, inbox, SLICE_LITERAL("x.eml"), old, &err));
+	put(writer, "garbage");
+	must_fail(edit_writer_flush(writer, false, &err), ERROR_INVALID);
+	must(edit_writer_release(&writer, &message, &local_id, &err));
+	assert_int_equal(message.value, 0);
+	assert_true(is_live(old));
+	must(edit_local_load(account, local_id, &local, &err));
+	assert_string_equal(local.name, "x.eml");
+	assert_non_null(local.error);
+}
+
+/* Renamed and moved while it is written in place: it stays where it went. */
+static void
+a_message_written_in_place_keeps_the_name_that_it_gets_meanwhile(void **state)
+{
+	struct number old = write_message(inbox, "x.eml", MESSAGE), none = {0}, message, local;
+	struct edit_writer *writer = NULL;
+	struct view_message shown;
+
+	must(edit_writer_replace(account, old, false, &writer, &err));
+	put(writer, "more\n");
+	must(edit_writer_flush(writer, false, &err));
+	must(edit_message_move(account, old, inbox, SLICE_LITERAL("y.eml"), none, &err));
+	must(edit_writer_release(&writer, &message, &local, &err));
+	must(view_message_by_name(account, inbox, SLICE_LITERAL("y.eml"), &shown, &err));
+	assert_int_equal(shown.number.value, message.value);
+	view_message_finish(&shown);
+	assert_int_equal(count_in(inbox), 1);
+}
+
 static void
 a_rename_onto_a_message_takes_its_place(void **state)
 {
@@ -743,6 +821,9 @@ main(void)
 		TEST(a_replacement_keeps_flags_and_names_its_successor),
 		TEST(a_replacement_by_equal_bytes_changes_nothing),
 		TEST(a_replacement_that_is_no_message_leaves_the_old_one),
+		TEST(a_new_file_replaces_what_stands_aside_for_it),
+		TEST(what_stands_aside_is_left_where_the_new_file_is_no_message),
+		TEST(a_message_written_in_place_keeps_the_name_that_it_gets_meanwhile),
 		TEST(a_rename_onto_a_message_takes_its_place),
 		TEST(a_temporary_is_delivered_onto_a_message),
 		TEST(a_file_of_another_name_becomes_a_message_after_its_rest),
