@@ -23,6 +23,7 @@ static enum exit_status (*const commands[])(const struct options *options) = {
 	[COMMAND_FLAG] = command_flag,
 	[COMMAND_CHECK] = command_check,
 	[COMMAND_INIT] = command_init,
+	[COMMAND_DEMO] = command_demo,
 	[COMMAND_HELP] = command_help,
 	[COMMAND_VERSION] = command_version,
 };

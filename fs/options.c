@@ -42,6 +42,7 @@ static const struct command_form forms[] = {
 		"the path of a message or mailbox in a mount"},
 	[COMMAND_CHECK] = {"check", "[ACCOUNT] [--offline] [--json]", 0, 1, "one account, or none for all"},
 	[COMMAND_INIT] = {"init", "ADDRESS [--server URL] [--user U] [--password-command C]", 1, 1, "one mail address"},
+	[COMMAND_DEMO] = {"demo", "DIR", 1, 1, "an empty directory"},
 	[COMMAND_HELP] = {"help", "[COMMAND]", 0, 1, "one command, or none for the list"},
 	[COMMAND_VERSION] = {"version", "", 0, 0, "no argument"},
 };

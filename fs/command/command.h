@@ -19,6 +19,7 @@ enum exit_status command_revert(const struct options *options);
 enum exit_status command_flag(const struct options *options);
 enum exit_status command_check(const struct options *options);
 enum exit_status command_init(const struct options *options);
+enum exit_status command_demo(const struct options *options);
 enum exit_status command_help(const struct options *options);
 enum exit_status command_version(const struct options *options);
 

@@ -80,10 +80,14 @@ static const struct {
 		"Writes a section for ADDRESS, and says what comes next. The account's name is made of\n"
 		"the address, and printed.\n"
 		"\n"
-		"  --server URL       imaps://HOST[:PORT] or imap+starttls://HOST[:PORT]\n"
+		"  --server URL       imaps://HOST[:PORT], imap+starttls://HOST[:PORT] or maildir:PATH\n"
 		"                     (without it: imaps://imap. and the address's domain)\n"
 		"  --user U           the login name, where it is not the address\n"
 		"  --password-command C   run to get the password: the first line it prints\n"},
+	[COMMAND_DEMO] = {"mount a sample account, to look at",
+		"Makes a few Maildirs with messages in a temporary directory, and mounts an account of\n"
+		"them at DIR, an empty directory. Prints where they are. `mailfs unmount DIR` ends it,\n"
+		"and removes all that was made.\n"},
 	[COMMAND_HELP] = {"this list, or a command's page", ""},
 	[COMMAND_VERSION] = {"", ""},
 };
