@@ -28,14 +28,24 @@ pull_is_unseen(const struct run *run, const struct run_box *box)
 	       (run->pass->local_only || left_out || box->busy || box->doubtful);
 }
 
+/* It was what the last scan saw when the account was checked (R2). A server that moves by copying first may have had the other half before it. */
+static bool
+pull_was_left_alone(const struct run *run, const struct run_box *box)
+{
+	return box != NULL && !box->scanned && !box->wants_scan && !box->failed && !box->vanished &&
+	       box->remote != NULL && !run->pass->local_only && run->pass->mailbox_count == 0;
+}
+
 static bool
 pull_note_unseen(void *context, const struct base_message *base)
 {
 	struct pull_wait *wait = context;
-	const struct run_box *box = run_box_of(wait->run, base->mailbox);
+	struct run_box *box = run_box_of(wait->run, base->mailbox);
 
-	wait->waits = base->gone == BASE_HERE && pull_is_unseen(wait->run, box) &&
-		      run_box_index(wait->run, box) != wait->arrival->box;
+	if (base->gone == BASE_HERE && box != NULL && run_box_index(wait->run, box) != wait->arrival->box) {
+		box->look_again |= pull_was_left_alone(wait->run, box);
+		wait->waits = box->look_again || pull_is_unseen(wait->run, box);
+	}
 	return !wait->waits;
 }
 
@@ -148,8 +158,42 @@ pull_let_wait(struct run *run, struct number number)
 	more[run->waiting_count++] = number.value;
 }
 
+/* The next pass is not to leave them alone. */
+static bool
+pull_write_look_again(struct run *run, struct store_txn *txn, void *context, struct error *err)
+{
+	(void)context;
+	for (size_t i = 0; i < run->box_count; i++) {
+		struct base_mailbox base;
+
+		if (!run->boxes[i].look_again) {
+			continue;
+		}
+		if (!base_mailbox_load(txn, RUN_REMOTE, run->boxes[i].id, &base, err)) {
+			return false;
+		}
+		base.seen_uidnext = base.seen_messages = 0;
+		base.seen_highestmodseq = 0;
+		bool ok = base_mailbox_put(txn, RUN_REMOTE, &base, err);
+
+		base_mailbox_finish(&base);
+		if (!ok) {
+			return false;
+		}
+	}
+	return true;
+}
+
 bool
 pull_wait(struct run *run, struct error *err)
 {
-	return pull_sees_all(run) || run->deferred_count == 0 || run_read(run, pull_read_waits, NULL, err);
+	bool again = false;
+
+	if (run->deferred_count > 0 && !run_read(run, pull_read_waits, NULL, err)) {
+		return false;
+	}
+	for (size_t i = 0; i < run->box_count; i++) {
+		again |= run->boxes[i].look_again;
+	}
+	return !again || run_write(run, pull_write_look_again, NULL, STORE_LAZY, err);
 }

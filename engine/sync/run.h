@@ -105,6 +105,7 @@ struct run_box {
 	bool differs;               /* there, from what the last scan saw */
 	bool waits;                 /* something in it is left for a pass that sees more */
 	bool doubtful;              /* not listed, and that is not believed yet */
+	bool look_again;            /* left alone by R2, and what came elsewhere may have been moved out of it */
 	bool passed_over;           /* something new in it was not taken */
 	bool dead;                  /* removed here while the pass runs: the next one sees to it */
 	bool failed;

@@ -384,6 +384,35 @@ replaced_here_and_only_read_there_one_stays(void **state)
 }
 
 static void
+take_out_of_the_inbox(void *context, const char *call)
+{
+	(void)context;
+	if (strcmp(call, "scan") == 0) {
+		there_expunge("INBOX", "m1");
+		here_flag("INBOX", "m1", "+k1");
+		world.remote->meanwhile = NULL;
+	}
+}
+
+/* The mailbox it leaves was unchanged when the account was checked, and is not looked at in that pass. */
+static void
+a_move_there_that_is_checked_in_the_midst_of_it_is_a_move(void **state)
+{
+	three_messages();
+	struct number number = here_number("INBOX", "m1");
+
+	there_copy("INBOX", "m1", "Archive");
+	world.remote->meanwhile = take_out_of_the_inbox;
+	world_settle();
+	assert_null(world.remote->meanwhile);
+	world_settle();
+	expect_both("INBOX", "m2 m3");
+	expect_both("Archive", "m1+k1");
+	assert_int_equal(here_number("Archive", "m1").value, number.value);
+	world_expect_agreed();
+}
+
+static void
 replaced_here_and_moved_there_both_stay(void **state)
 {
 	three_messages();
@@ -438,6 +467,7 @@ main(void)
 		STORY(a_draft_replaced_twice_leaves_one, ON_ALL),
 		STORY(replaced_here_and_changed_there_both_stay, ON_ALL),
 		STORY(replaced_here_and_only_read_there_one_stays, ON_ALL),
+		STORY(a_move_there_that_is_checked_in_the_midst_of_it_is_a_move, ON_GUIDS),
 		STORY(replaced_here_and_moved_there_both_stay, ON_ALL),
 		STORY(replaced_here_and_expunged_there_the_new_one_stays, ON_ALL),
 	};
