@@ -518,13 +518,17 @@ class Processes:
         self.children.append(child)
         return child
 
+    def last_lines(self, count):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return "".join(log.readlines()[-count:])
+
     def mount(self, directory, *options):
         with contextlib.suppress(FileExistsError):  # what is mounted there may be dead
             os.makedirs(directory)
         child = self.start("mount", self.here.name, directory, "-f", *options)
 
         def usable():
-            assert child.poll() is None, f"the mount ended with {child.returncode}"
+            assert child.poll() is None, f"the mount ended with {child.returncode}: {self.last_lines(5)}"
             with contextlib.suppress(OSError):
                 return os.path.ismount(directory) and "INBOX" in os.listdir(directory)
 
@@ -535,9 +539,7 @@ class Processes:
         try:
             code = child.wait(limit_s)
         except subprocess.TimeoutExpired:
-            with open(self.log, encoding="utf-8", errors="replace") as log:
-                lines = log.readlines()[-30:]
-            raise AssertionError(f"{child.args} has not ended within {limit_s} s: {stacks(child.pid)}\n{''.join(lines)}") from None
+            raise AssertionError(f"{child.args} has not ended within {limit_s} s: {stacks(child.pid)}\n{self.last_lines(30)}") from None
         self.children.remove(child)
         return code
 
