@@ -407,6 +407,91 @@ a_damaged_body_is_fetched_again(void **state)
 	world_expect_agreed();
 }
 
+/* --- everything at once --- */
+
+static void
+change_everything(void)
+{
+	here_add("INBOX", "n1+seen");
+	here_flag("INBOX", "m1", "+flagged");
+	here_move("INBOX", "m2", "Archive");
+	here_copy("INBOX", "m1", "Archive");
+	here_expunge("INBOX", "m3");
+	here_replace("Archive", "a1", "a2");
+	here_create("Made");
+	here_add("Made", "n2");
+	here_rename("Named", "Renamed");
+	here_remove("Empty");
+	there_add("INBOX", "t1");
+	there_flag("Named", "x1", "+answered");
+	there_move("Named", "x2", "INBOX");
+	there_create("Theirs");
+	there_add("Theirs", "t2");
+}
+
+static void
+expect_everything(void)
+{
+	settle_marked("INBOX");
+	settle_marked("Archive");
+	settle_marked("Renamed");
+	expect_held(0, 0);
+	expect_both("INBOX", "m1+flagged n1+seen t1 x2");
+	expect_both("Archive", "a2 m1+flagged m2");
+	expect_both("Made", "n2");
+	expect_both("Named", NULL);
+	expect_both("Renamed", "x1+answered");
+	expect_both("Empty", NULL);
+	expect_both("Theirs", "t2");
+	world_expect_agreed();
+}
+
+static void
+begin_everything(const struct world_options *options)
+{
+	world_end();
+	world_begin(options);
+	a_small_account();
+	there_create("Named");
+	there_create("Empty");
+	there_add("Named", "x1");
+	there_add("Named", "x2");
+	world_settle();
+	change_everything();
+}
+
+/* Each of its calls, one after the other, is the one at which the process ends or the connection is lost. */
+static void
+a_pass_of_everything_may_end_at_any_call(void **state)
+{
+	static const enum model_fault faults[] = {
+		MODEL_STOP_BEFORE, MODEL_STOP_AFTER, MODEL_CUT, MODEL_DROPPED, MODEL_LOST};
+	struct world_options options = world.options;
+	unsigned fired = 0;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(faults); i++) {
+		bool any = true;
+
+		for (unsigned nth = 1; any; nth++) {
+			begin_everything(&options);
+			world.remote->fired = false;
+			world.remote->trouble = (struct model_trouble){.nth = nth, .fault = faults[i]};
+			for (int pass = 0; pass < 6 && !world.remote->fired; pass++) {
+				(void)world_try(WORLD_PASS_ALL);
+				world_advance_s(2);
+			}
+			any = world.remote->fired;
+			fired += any;
+			world.remote->trouble.nth = 0;
+			world_settle();
+			world_advance_s(120);
+			world_settle();
+			expect_everything();
+		}
+	}
+	assert_true(fired > 100);
+}
+
 /* --- other processes --- */
 
 static void
@@ -457,6 +542,7 @@ main(void)
 		STORY(expunged_while_bodies_are_fetched_the_rest_goes_on, ON_ALL),
 		STORY(refused_one_message_waits_and_the_others_go_on, ON_UIDPLUS),
 		STORY(a_damaged_body_is_fetched_again, ON_ALL),
+		STORY(a_pass_of_everything_may_end_at_any_call, ON_ALL),
 		STORY(a_mailbox_that_is_busy_is_deferred_and_the_others_go_on, ON_ALL),
 	};
 
