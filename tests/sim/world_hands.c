@@ -34,6 +34,7 @@ commit(struct store_txn *txn)
 void
 world_body(const char *token, struct buf *out)
 {
+	assert(token != NULL);
 	bool twin = strncmp(token, "twin", 4) == 0;
 
 	buf_printf(out, "X-Token: %s\r\n", token);
