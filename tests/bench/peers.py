@@ -53,10 +53,15 @@ def measure(command, env=None, log=None):
         timer = threading.Timer(RUN_MAX_S, lambda: os.killpg(process.pid, signal.SIGTERM))
         sampler.start()
         timer.start()
-        _, status, used = os.wait4(process.pid, 0)
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except SystemExit:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+        finally:
+            timer.cancel()
+            sampler.over.set()
         wall = time.perf_counter() - begin
-        timer.cancel()
-        sampler.over.set()
         sampler.join()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
