@@ -98,6 +98,8 @@ edit_aside_prepare(struct account *account, struct number message, struct mailbo
 		out->mailbox = row.mailbox;
 		out->mtime_ns = row.mtime_s * INT64_C(1000000000);
 		ok = copy_message(account, message, out, err);
+	} else if (new_name.length > 0 && !slice_equal(row.name, new_name)) {
+		out->stays = true;
 	}
 	view_message_finish(&row);
 	return ok;
@@ -119,7 +121,8 @@ edit_aside_keep(struct edit_aside *aside, struct store_txn *txn, struct error *e
 	};
 	struct number made;
 
-	return local_create(txn, &row, &made, err);
+	aside->placed = local_create(txn, &row, &made, err);
+	return aside->placed;
 }
 
 void

@@ -35,7 +35,8 @@ bool edit_is_message_name(struct slice name);
 struct edit_aside {
 	struct account *account;
 	char *name;          /* the temporary's; NULL: it does not stand aside */
-	bool stays;          /* its body is not here, or it went to another mailbox (rm): it is not replaced */
+	bool stays;          /* its body is not here, or it has another name or mailbox by now: it is not replaced */
+	bool placed;         /* the transaction makes a local file of it */
 	bool kept;           /* the commit that made a local file of it is through */
 	struct number local; /* the local file that it becomes */
 	struct mailbox_id mailbox;

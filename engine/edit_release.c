@@ -109,12 +109,18 @@ take_names(struct release *release, struct number number, struct slice old_path,
 }
 
 static bool
-print_old_path(struct store_txn *txn, struct number number, struct buf *out, struct error *err)
+print_old_path(struct release *release, struct buf *out, struct error *err)
 {
 	SCOPED(listing_finish) struct listing old = {0};
+	struct edit_writer *writer = release->writer;
+	const char *expected = release->aside.name != NULL ? release->aside.name : writer->name;
 
-	if (listing_load(txn, number, &old, err)) {
+	if (listing_load(release->txn, writer->replaces, &old, err)) {
 		listing_print_maildir(&old, out);
+		if (!writer->in_place && expected[0] != '\0' &&
+			(old.mailbox.value != writer->mailbox.value || !slice_equal(old.name, slice_of(expected)))) {
+			writer->replaces.value = 0; /* it got another name just now */
+		}
 		return true;
 	}
 	if (err->kind != ERROR_GONE) {
@@ -146,8 +152,11 @@ replace_message(struct release *release, struct number *out, struct error *err)
 	struct message old;
 	bool same, live;
 
-	if (!print_old_path(release->txn, writer->replaces, &old_path, err)) {
+	if (!print_old_path(release, &old_path, err)) {
 		return false;
+	}
+	if (writer->replaces.value == 0) {
+		return create_message(release, slice_of(writer->name), out, err);
 	}
 	if (!message_load(release->txn, writer->replaces, &old, err)) {
 		writer->replaces.value = 0;
@@ -258,10 +267,10 @@ release_message(struct edit_writer *writer, struct number *out, struct number *o
 	     release_in(&release, prepared, out, err) &&
 	     edit_commit(account, &release.txn, flushed ? edit_writer_settling(writer) : STORE_DURABLE, err);
 	store_write_rollback(&release.txn);
-	if (ok && release.aside.name != NULL && out->value != replaces.value) {
+	if (ok && release.aside.placed && out->value != replaces.value) {
 		*out_local = release.aside.local;
 	}
-	release.aside.kept = ok;
+	release.aside.kept = ok && release.aside.placed;
 	edit_aside_finish(&release.aside);
 	envelope_finish(&release.envelope);
 	flags_finish(&release.flags);

@@ -159,19 +159,26 @@ pwrite_all(int fd, struct slice data, uint64_t offset, struct error *err)
 }
 
 static bool
+open_message_locked(struct file *file, struct error *err)
+{
+	if (file->body != NULL) {
+		return true;
+	}
+	switch (view_body_open(file->account, file->number, &file->body, err)) {
+	case VIEW_BODY_OPEN:
+		return true;
+	case VIEW_BODY_MISSING:
+		return error_errno(err, EIO, "the body is not here");
+	case VIEW_BODY_FAILED:
+		break;
+	}
+	return false;
+}
+
+static bool
 read_message_locked(struct file *file, void *out, size_t size, uint64_t offset, size_t *out_got, struct error *err)
 {
-	if (file->body == NULL) {
-		switch (view_body_open(file->account, file->number, &file->body, err)) {
-		case VIEW_BODY_OPEN:
-			break;
-		case VIEW_BODY_MISSING:
-			return error_errno(err, EIO, "the body is not here");
-		case VIEW_BODY_FAILED:
-			return false;
-		}
-	}
-	return view_body_read(file->body, out, size, offset, out_got, err);
+	return open_message_locked(file, err) && view_body_read(file->body, out, size, offset, out_got, err);
 }
 
 bool
@@ -544,6 +551,7 @@ file_attr(struct mount *mount, struct file *file, struct entry *out)
 	struct node node = {0};
 	struct stat st;
 	bool told = mount_node(mount, file->inode, &node);
+	struct error ignored = ERROR_INIT;
 
 	mutex_lock(&file->lock);
 	if (told && file->state == FILE_WRITER) {
@@ -554,6 +562,8 @@ file_attr(struct mount *mount, struct file *file, struct entry *out)
 			.kind = NODE_LOCAL, .account = file->octet, .number = (uint32_t)file->number.value};
 		attr_of_bytes(mount, node, (uint64_t)st.st_size, file->mtime_ns, file->ctime_ns, out);
 		out->inode = out->attr.st_ino = file->inode; /* as the kernel has it while it is open */
+	} else if (told && file->state == FILE_MESSAGE && file->unlinked && open_message_locked(file, &ignored)) {
+		attr_of_bytes(mount, node, view_body_size(file->body), file->mtime_ns, file->ctime_ns, out);
 		out->attr.st_mode = S_IFREG | (file->mode & 07777);
 	} else {
 		told = false;

@@ -465,6 +465,25 @@ a_new_file_replaces_what_stands_aside_for_it(void **state)
 	assert_memory_equal(bytes, MESSAGE, strlen(MESSAGE));
 }
 
+/* An editor that thought better of it: the message has a name of its own again before the new file is closed. */
+static void
+what_stands_aside_no_more_is_not_replaced(void **state)
+{
+	struct number old = write_message(inbox, "x.eml", MESSAGE), none = {0}, message, local_id;
+	struct edit_writer *writer = NULL;
+
+	must(edit_message_move(account, old, inbox, SLICE_LITERAL("x.eml~"), none, &err));
+	must(edit_writer_create(account, inbox, SLICE_LITERAL("x.eml"), &writer, &err));
+	must(edit_writer_rename(writer, inbox, SLICE_LITERAL("x.eml"), old, &err));
+	put(writer, OTHER);
+	must(edit_writer_flush(writer, false, &err));
+	must(edit_message_move(account, old, inbox, SLICE_LITERAL("y.eml"), none, &err));
+	must(edit_writer_release(&writer, &message, &local_id, &err));
+	assert_true(is_live(old));
+	assert_body(old, MESSAGE);
+	assert_int_equal(count_in(inbox), 2);
+}
+
 static void
 what_stands_aside_is_left_where_the_new_file_is_no_message(void **state)
 {
@@ -822,6 +841,7 @@ main(void)
 		TEST(a_replacement_by_equal_bytes_changes_nothing),
 		TEST(a_replacement_that_is_no_message_leaves_the_old_one),
 		TEST(a_new_file_replaces_what_stands_aside_for_it),
+		TEST(what_stands_aside_no_more_is_not_replaced),
 		TEST(what_stands_aside_is_left_where_the_new_file_is_no_message),
 		TEST(a_message_written_in_place_keeps_the_name_that_it_gets_meanwhile),
 		TEST(a_rename_onto_a_message_takes_its_place),
