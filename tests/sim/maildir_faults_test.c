@@ -226,8 +226,8 @@ work(struct io *io, struct done *done)
 static void
 check(const struct done *done, const char *when)
 {
-	struct remote *remote;
-	struct remote_session *session;
+	struct remote *remote = NULL;
+	struct remote_session *session = NULL;
 	struct error err = ERROR_INIT;
 	struct seen inbox, there, again;
 
