@@ -60,6 +60,10 @@ bool edit_message_move(struct account *account, struct number number, struct mai
 /* `rm` in the mail view: into the trash as configured, or expunges. */
 bool edit_message_remove(struct account *account, struct number number, struct error *err) MUST_CHECK;
 bool edit_message_expunge(struct account *account, struct number number, struct error *err) MUST_CHECK;
+/* unlink in the Maildir view: expunges it; where within a minute the same body was put into another mailbox, and not sent yet, this is the second
+ * half of a move: it takes the place of that message, which is *out_took (else 0). */
+bool edit_message_unlink(struct account *account, struct number number, struct number *out_took, struct error *err)
+	MUST_CHECK;
 /* Writes user.mail.flags or user.mail.keywords (value as in flags.h); INVALID. */
 bool edit_message_attribute(struct account *account, struct number number, const char *name, struct slice value,
 	struct error *err) MUST_CHECK;

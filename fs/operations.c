@@ -245,8 +245,7 @@ unlink_entry(struct mount *mount, struct node dir, const char *name, const struc
 	switch (entry->node.kind) {
 	case NODE_MESSAGE:
 		if (!(node_holds_maildir_names(dir) /* as mail programs mean it */
-				    ? edit_message_expunge(mount_account(mount, dir.account),
-					      (struct number){entry->node.number}, err)
+				    ? view_maildir_unlink(mount, entry->node, err)
 				    : edit_message_remove(mount_account(mount, dir.account),
 					      (struct number){entry->node.number}, err))) {
 			return false;

@@ -33,6 +33,8 @@ struct renaming;
 /* Tells whether a rename goes into this view, or renames one of its directories; and carries it out. */
 bool view_maildir_renames(const struct renaming *renaming);
 bool view_maildir_rename(struct mount *mount, const struct renaming *renaming, struct error *err) MUST_CHECK;
+/* Removes a message for good, or ends its move. */
+bool view_maildir_unlink(struct mount *mount, struct node message, struct error *err) MUST_CHECK;
 /* Delivers by a link: `inode`, a local file in tmp, to be a message in cur or new as well. Gives the entry, which is that file's inode. EPERM for
  * all other links. */
 bool view_maildir_link(struct mount *mount, uint64_t inode, struct node dir, struct slice name, struct entry *out,

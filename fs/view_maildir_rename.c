@@ -1,4 +1,4 @@
-/* The Maildir view: what a rename or a link there means. */
+/* The Maildir view: what a rename, a link or an unlink there means. */
 #include <errno.h>
 
 #include "fs/deliver.h"
@@ -161,4 +161,22 @@ view_maildir_link(
 		return error_errno(err, EEXIST, "%s", name.data);
 	}
 	return deliver_copy(mount, source, dir, name, err) && attr_load(mount, inode, out, err);
+}
+
+bool
+view_maildir_unlink(struct mount *mount, struct node message, struct error *err)
+{
+	struct number took;
+
+	if (!edit_message_unlink(mount_account(mount, message.account), (struct number){message.number}, &took, err)) {
+		return false;
+	}
+	if (took.value != 0) { /* who has that message's inode goes on with this one */
+		file_set_alias(mount,
+			mount_inode(mount, (struct node){.kind = NODE_MESSAGE,
+						   .account = message.account,
+						   .number = (uint32_t)took.value}),
+			message, false);
+	}
+	return true;
 }
