@@ -378,6 +378,80 @@ two_files_of_one_name_stay_two(void **state)
 	remote->ops->destroy(&remote);
 }
 
+static void
+count_hint(void *context, const struct remote_watch_event *event)
+{
+	(*(unsigned *)context)++;
+}
+
+/* Waits for news while something else goes on; gives how often it was told. */
+static unsigned
+watch(struct remote_session *session, const char *command_or_null, int64_t timeout_ms)
+{
+	struct error err = ERROR_INIT;
+	unsigned hints = 0;
+	pid_t child = command_or_null != NULL ? fork() : -1;
+
+	if (child == 0) {
+		(void)usleep(50000);
+		_exit(system(command_or_null) == 0 ? 0 : 1);
+	}
+	if (!session->ops->watch(session, NULL, 0, -1, timeout_ms, count_hint, &hints, &err)) {
+		fail_msg("%s", err.text);
+	}
+	if (child > 0) {
+		assert_int_equal(waitpid(child, NULL, 0), child);
+	}
+	return hints;
+}
+
+static void
+news_are_heard(void **state)
+{
+	struct remote *remote;
+	struct remote_session *session;
+	struct error err = ERROR_INIT;
+
+	make_tree();
+	assert_true(maildir_remote_create(real, NULL, path, &remote, &err));
+	assert_true(remote->ops->open(remote, NULL, &session, &err));
+	assert_int_equal(watch(session, NULL, 10), 1); /* what came before anybody listened */
+	assert_int_equal(watch(session, NULL, 10), 0);
+	assert_int_equal(watch(session, "mv $T/INBOX/new/1.a $T/INBOX/cur/1.a:2,S", 5000), 1);
+	assert_int_equal(watch(session, "mkdir -p $T/Later/new && mkdir $T/Later/cur", 5000), 1);
+	while (watch(session, NULL, 100) > 0) {
+	}
+	assert_int_equal(watch(session, "rm $T/INBOX/new/1.b", 5000), 1);
+	assert_int_equal(watch(session, "echo x >$T/Later/new/1.x", 5000), 1);
+	session->ops->close(&session);
+	remote->ops->destroy(&remote);
+}
+
+/* Beyond the limits of inotify the times of the directories are looked at. */
+static void
+news_are_found_without_inotify(void **state)
+{
+	struct io *io = io_test_create(real);
+	struct remote *remote;
+	struct remote_session *session;
+	struct error err = ERROR_INIT;
+
+	make_tree();
+	assert_true(maildir_remote_create(io, NULL, path, &remote, &err));
+	assert_true(remote->ops->open(remote, NULL, &session, &err));
+	io_test_reset(io, IO_EFFECT_BIT(IO_EFFECT_WATCH));
+	io_test_fail(io, 1, ENOSPC, true);
+	assert_int_equal(watch(session, NULL, 10), 1);
+	assert_true(io_test_fired(io));
+	assert_int_equal(watch(session, NULL, 10), 0);
+	run_shell("rm $T/INBOX/new/1.b");
+	assert_int_equal(watch(session, NULL, 10), 1);
+	assert_int_equal(watch(session, NULL, 10), 0);
+	session->ops->close(&session);
+	remote->ops->destroy(&remote);
+	io_destroy(&io);
+}
+
 static int
 set_up(void **state)
 {
@@ -399,15 +473,21 @@ tear_down(void **state)
 	return 0;
 }
 
+/* maildir_faults_test [PATTERN]: those tests alone whose names match. */
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_effect_may_fail),
 		cmocka_unit_test(every_effect_may_be_the_last),
 		cmocka_unit_test(a_name_that_changes_is_no_absence),
 		cmocka_unit_test(two_files_of_one_name_stay_two),
+		cmocka_unit_test(news_are_heard),
+		cmocka_unit_test(news_are_found_without_inotify),
 	};
 
+	if (argc > 1) {
+		cmocka_set_test_filter(argv[1]);
+	}
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
