@@ -297,6 +297,25 @@ holds_collect_number(void *context, struct number number, struct error *err)
 	return true;
 }
 
+static bool
+holds_is_there(struct store_txn *txn, struct number number, bool *out, struct error *err)
+{
+	struct base_message base;
+
+	*out = false;
+	if (!base_message_load(txn, RUN_REMOTE, number, &base, err)) {
+		bool over = err->kind == ERROR_GONE;
+
+		if (over) {
+			error_clear(err);
+		}
+		return over;
+	}
+	*out = base.gone == BASE_HERE;
+	base_message_finish(&base);
+	return true;
+}
+
 /* What a hold kept here and the remote has not: confirmed it goes, reverted it is new to the remote and is uploaded again. */
 static bool
 holds_answer_here(
@@ -310,8 +329,13 @@ holds_answer_here(
 	bool live = message.expunged_s == 0, has_body = message.body != 0;
 
 	message_finish(&message);
-	if (!message_set_hold(txn, number, 0, err)) {
+	bool there;
+
+	if (!message_set_hold(txn, number, 0, err) || !holds_is_there(txn, number, &there, err)) {
 		return false;
+	}
+	if (there) {
+		return true; /* it has turned up */
 	}
 	if (hold->state == HOLD_CONFIRMED) {
 		run->result->expunged_here += live;

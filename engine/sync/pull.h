@@ -45,6 +45,9 @@ bool pull_wait(struct run *run, struct error *err) MUST_CHECK;
 
 /* Whether no mailbox is left out that something may have moved to or from. */
 bool pull_sees_all(const struct run *run);
+/* Whether what moved here and is gone there may be sent to where it is here: when two passes that saw all have not found it elsewhere there, for it may move while
+ * one of them looks. */
+bool pull_is_surely_gone(struct run *run, struct number number);
 /* This message is not sent by this pass: what came, or will be seen to have come, may be it. */
 void pull_let_wait(struct run *run, struct number number);
 

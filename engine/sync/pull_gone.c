@@ -159,7 +159,10 @@ pull_is_its_base(
 		error_clear(err);
 		return true;
 	}
-	*out = base.mailbox.value == box->id.value && base.uid.uid == gone->uid;
+	/* Another process may have settled or held it since. */
+	bool there = base.gone == BASE_HERE || base.gone == BASE_MARKED;
+
+	*out = there && base.mailbox.value == box->id.value && base.uid.uid == gone->uid;
 	base_message_finish(&base);
 	return true;
 }
@@ -201,8 +204,8 @@ pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, bool
 			ok = base_message_remove(txn, RUN_REMOTE, gone->number, err);
 			break;
 		case MERGE_UPLOAD_TO_TARGET:
-			if (has_body && !lost && !pull_sees_all(run)) {
-				/* It may have moved there too, to a mailbox that this pass does not look at. */
+			if (has_body && !lost && !pull_is_surely_gone(run, gone->number)) {
+				/* It may have moved there too, to a mailbox that this pass did not look at, or not yet. */
 				box->waits = run->result->again = true;
 				pull_let_wait(run, gone->number);
 				break;

@@ -67,6 +67,8 @@ pull_move(struct run *run, struct store_txn *txn, struct run_arrival *arrival, s
 	} else if (message.mailbox.value != box->id.value) {
 		ok = message_move(txn, gone->number, box->id, (struct slice){0}, err);
 	}
+	/* Another process may have held it since this pass found it gone. */
+	ok = ok && (message.hold == 0 || holds_release(txn, message.hold, gone->number, err));
 	base = pull_base_of(run, arrival, gone->number);
 	base.served = old.served;
 	base.digest = old.digest;
@@ -80,23 +82,6 @@ pull_move(struct run *run, struct store_txn *txn, struct run_arrival *arrival, s
 	return ok && pull_settle_intents_of(run, txn, gone->number, err);
 }
 
-/* What a hold keeps here because it was gone there turns up in another mailbox: it moved. */
-static bool
-pull_find_held(
-	struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct number number, struct error *err)
-{
-	struct run_gone gone = {.number = number};
-	struct message message;
-
-	if (!message_load(txn, number, &message, err)) {
-		return false;
-	}
-	uint64_t hold = message.hold;
-
-	message_finish(&message);
-	return pull_move(run, txn, arrival, &gone, err) && (hold == 0 || holds_release(txn, hold, number, err));
-}
-
 static bool
 pull_place_one(struct run *run, struct store_txn *txn, struct run_arrival *arrival, struct error *err)
 {
@@ -106,7 +91,10 @@ pull_place_one(struct run *run, struct store_txn *txn, struct run_arrival *arriv
 		return false;
 	}
 	if (mate.held.value != 0 && !mate.elsewhere) {
-		return pull_find_held(run, txn, arrival, mate.held, err);
+		/* What a hold keeps here because it was gone there turns up in another mailbox: it moved. */
+		struct run_gone gone = {.number = mate.held};
+
+		return pull_move(run, txn, arrival, &gone, err);
 	}
 	return mate.tombstone.value != 0 ? pull_revive(run, txn, arrival, mate.tombstone, err)
 					 : pull_create(run, txn, arrival, mate.body, err);

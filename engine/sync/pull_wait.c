@@ -138,24 +138,15 @@ pull_read_waits(struct run *run, struct store_txn *txn, void *context, struct er
 bool
 pull_sees_all(const struct run *run)
 {
+	if (run->pass->local_only) {
+		return false; /* without a listing there may be mailboxes that are not known */
+	}
 	for (size_t i = 0; i < run->box_count; i++) {
 		if (pull_is_unseen(run, &run->boxes[i])) {
 			return false;
 		}
 	}
 	return true;
-}
-
-void
-pull_let_wait(struct run *run, struct number number)
-{
-	uint64_t *more = realloc(run->waiting, (run->waiting_count + 1) * sizeof(*more));
-
-	if (more == NULL) {
-		abort();
-	}
-	run->waiting = more;
-	more[run->waiting_count++] = number.value;
 }
 
 /* The next pass is not to leave them alone. */
@@ -182,6 +173,45 @@ pull_write_look_again(struct run *run, struct store_txn *txn, void *context, str
 		}
 	}
 	return true;
+}
+
+static void
+pull_append_number(uint64_t **numbers, size_t *count, uint64_t number)
+{
+	uint64_t *more = realloc(*numbers, (*count + 1) * sizeof(*more));
+
+	if (more == NULL) {
+		abort();
+	}
+	*numbers = more;
+	more[(*count)++] = number;
+}
+
+void
+pull_let_wait(struct run *run, struct number number)
+{
+	pull_append_number(&run->waiting, &run->waiting_count, number.value);
+}
+
+bool
+pull_is_surely_gone(struct run *run, struct number number)
+{
+	struct sync *sync = run->sync;
+
+	if (!pull_sees_all(run)) {
+		return false;
+	}
+	for (size_t i = 0; i < sync->missed_count; i++) {
+		if (sync->missed[i] == number.value) {
+			sync->missed[i] = sync->missed[--sync->missed_count];
+			return true;
+		}
+	}
+	if (sync->missed_count >= RUN_DEFERRED_MAX) {
+		return true;
+	}
+	pull_append_number(&sync->missed, &sync->missed_count, number.value);
+	return false;
 }
 
 bool

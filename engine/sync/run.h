@@ -30,6 +30,8 @@ struct sync {
 	struct io_lock_file *locks;
 	int64_t last_run_ms;  /* for the clock of running time */
 	int64_t last_full_ms; /* the daily comparison */
+	uint64_t *missed;     /* numbers that moved here and were gone there in the last pass that saw all */
+	size_t missed_count;
 	bool doubted; /* a mailbox was missing from the last listing: believed when a new connection says so too */
 };
 

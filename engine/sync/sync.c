@@ -29,6 +29,7 @@ sync_destroy(struct sync **sync)
 {
 	if (*sync != NULL) {
 		io_lock_file_close(&(*sync)->locks);
+		free((*sync)->missed);
 		free(*sync);
 		*sync = NULL;
 	}

@@ -81,7 +81,8 @@ static void
 set_trouble(void)
 {
 	static const char *const calls[] = {"list", "scan", "identify", "fetch", "store", "append", "copy", "move",
-		"expunge", "create", "rename", "remove", "subscribe", NULL};
+		"expunge", "create", "rename", "remove", "subscribe", "remove", "remove", "rename", "copy", "move",
+		"store", "create", NULL}; /* the rarer ones more than once */
 
 	if (world.remote->trouble.nth != 0 && sim_chance(60)) {
 		return; /* one that did not come yet is still to come */
@@ -92,7 +93,7 @@ set_trouble(void)
 	}
 	world.remote->trouble = (struct model_trouble){
 		.call = calls[sim_below(ARRAY_LENGTH(calls))],
-		.nth = 1 + sim_below(3),
+		.nth = 1 + sim_below(3) / 2,
 		.fault = (enum model_fault)sim_below(MODEL_FAULT_COUNT),
 		.item = sim_below(5),
 		.half = sim_chance(50),
