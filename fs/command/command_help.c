@@ -16,6 +16,7 @@ static const struct {
 		"  -o OPTIONS         separated by commas:\n"
 		"     ro              nothing can be changed through the mount\n"
 		"     nosync          only look at the store; another process syncs, or nobody\n"
+		"     view=maildir    every mailbox as a Maildir, for mail programs; else that is in .maildir\n"
 		"     xattrs          list the extended attributes of flags and keywords\n"
 		"     nofail          succeed with an empty tree where the server cannot be reached\n"
 		"     setuid=USER     as root: become USER before anything is read or run\n"

@@ -61,9 +61,11 @@ tell_places(const struct life *life)
 		const char *name = account_name(engine_account(life->accounts.engine, i));
 		const char *slash = life->account != NULL ? "" : "/";
 		const char *below = life->account != NULL ? "" : name;
+		const char *maildir = life->options->mount.maildir ? "" : "/.maildir";
 
-		printf("%s: %s%s%s    (status: %s%s%s/.mailfs/status)\n", name, life->directory, slash, below,
-			life->directory, slash, below);
+		printf("%s: %s%s%s    (for mail programs: %s%s%s%s, status: %s%s%s/.mailfs/status)\n", name,
+			life->directory, slash, below, life->directory, slash, below, maildir, life->directory, slash,
+			below);
 	}
 }
 
