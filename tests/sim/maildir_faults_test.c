@@ -378,6 +378,35 @@ two_files_of_one_name_stay_two(void **state)
 	remote->ops->destroy(&remote);
 }
 
+static bool
+count_inbox(void *context, const struct remote_mailbox *mailbox, struct error *err)
+{
+	*(unsigned *)context += slice_equal(mailbox->raw_name, SLICE_LITERAL("INBOX"));
+	return true;
+}
+
+static void
+an_empty_directory_has_an_inbox(void **state)
+{
+	struct remote *remote;
+	struct remote_session *session;
+	struct error err = ERROR_INIT;
+	unsigned count = 0;
+
+	run_shell("rm -rf $T");
+	assert_true(maildir_remote_create(real, NULL, path, &remote, &err));
+	assert_false(remote->ops->open(remote, NULL, &session, &err));
+	assert_int_equal(err.kind, ERROR_UNREACHABLE);
+	assert_non_null(strstr(err.text, "mkdir -p"));
+	run_shell("mkdir $T");
+	assert_true(remote->ops->open(remote, NULL, &session, &err));
+	assert_true(session->ops->list(session, count_inbox, &count, &err));
+	assert_int_equal(count, 1);
+	run_shell("test -d $T/INBOX/cur && test -d $T/INBOX/new && test -d $T/INBOX/tmp");
+	session->ops->close(&session);
+	remote->ops->destroy(&remote);
+}
+
 static void
 count_hint(void *context, const struct remote_watch_event *event)
 {
@@ -482,6 +511,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(every_effect_may_be_the_last),
 		cmocka_unit_test(a_name_that_changes_is_no_absence),
 		cmocka_unit_test(two_files_of_one_name_stay_two),
+		cmocka_unit_test(an_empty_directory_has_an_inbox),
 		cmocka_unit_test(news_are_heard),
 		cmocka_unit_test(news_are_found_without_inotify),
 	};

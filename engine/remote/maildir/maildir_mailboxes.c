@@ -123,6 +123,28 @@ create(struct maildir_session *session, struct slice raw, enum remote_outcome *o
 	return true;
 }
 
+bool
+maildir_mailboxes_make_inbox(struct maildir_session *session, struct error *err)
+{
+	SCOPED(buf_finish) struct buf path = BUF_INIT;
+	bool is_there;
+
+	if (!path_of(session, SLICE_LITERAL("INBOX"), &path, err) ||
+		!maildir_tree_is_mailbox(session, path.data, &is_there, err)) {
+		return false;
+	}
+	if (is_there) {
+		return true;
+	}
+	if (!maildir_tree_lock(session, err)) {
+		return false;
+	}
+	bool ok = make_maildir(session, path.data, err);
+
+	maildir_tree_unlock(session);
+	return ok && maildir_tree_look(session, err);
+}
+
 /* --- rename --- */
 
 static bool

@@ -88,7 +88,7 @@ op_open(struct remote *remote, struct cancel *cancel, struct remote_session **ou
 	session->io = session->remote->io;
 	session->cancel = cancel;
 	head = &session->head;
-	if (!maildir_tree_open(session, err)) {
+	if (!maildir_tree_open(session, err) || !maildir_mailboxes_make_inbox(session, err)) {
 		op_close(&head);
 		return false;
 	}
