@@ -99,16 +99,12 @@ view_maildir_read_name(struct node dir, struct slice name, struct maildir_name *
 void
 view_maildir_print_name(const struct view_message *message, struct buf *out)
 {
-	SCOPED(buf_finish) struct buf base = BUF_INIT;
-	struct maildir_name name = {.is_new = message->is_new,
-		.base = message->base_name,
-		.letters = message->flags | (message->passed ? MAILDIR_PASSED : 0)};
-
-	if (name.base.length == 0) {
-		maildir_name_make_base(message->mtime_s, message->number, &base);
-		name.base = buf_slice(&base);
+	if (message->base_name.length > 0) {
+		buf_append(out, message->base_name);
+	} else {
+		maildir_name_make_base(message->mtime_s, message->number, out);
 	}
-	maildir_name_print(&name, out);
+	maildir_name_print_info(message->is_new, message->flags | (message->passed ? MAILDIR_PASSED : 0), out);
 }
 
 /* Whether it is listed there: in cur or new, and where nothing is opened with its body. */

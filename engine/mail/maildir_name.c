@@ -73,18 +73,24 @@ maildir_name_read(struct slice leaf, bool is_new, struct maildir_name *out)
 }
 
 void
-maildir_name_print(const struct maildir_name *name, struct buf *out)
+maildir_name_print_info(bool is_new, uint32_t bits, struct buf *out)
 {
-	buf_append(out, name->base);
-	if (name->is_new && name->letters == 0) {
+	if (is_new && bits == 0) {
 		return;
 	}
 	buf_append(out, SLICE_LITERAL(INFO));
-	for (size_t i = 0; name->letters != 0 && i < ARRAY_LENGTH(letters); i++) {
-		if ((name->letters & letters[i].bit) != 0) {
+	for (size_t i = 0; bits != 0 && i < ARRAY_LENGTH(letters); i++) {
+		if ((bits & letters[i].bit) != 0) {
 			buf_append_octet(out, letters[i].letter);
 		}
 	}
+}
+
+void
+maildir_name_print(const struct maildir_name *name, struct buf *out)
+{
+	buf_append(out, name->base);
+	maildir_name_print_info(name->is_new, name->letters, out);
 }
 
 void

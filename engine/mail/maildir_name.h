@@ -25,8 +25,9 @@ struct maildir_name {
 /* Reads a file name of cur or new; false where it can be none: no base or too long a one, a base that begins with a dot, letters that are unknown
  * or not in their order. */
 bool maildir_name_read(struct slice leaf, bool is_new, struct maildir_name *out) MUST_CHECK;
-/* Appends the file name. */
+/* Appends the file name; or only what stands behind the base. */
 void maildir_name_print(const struct maildir_name *name, struct buf *out);
+void maildir_name_print_info(bool is_new, uint32_t letters, struct buf *out);
 /* The same below its mailbox: `cur/BASE:2,S`. */
 void maildir_name_print_path(const struct maildir_name *name, struct buf *out);
 bool maildir_name_read_path(struct slice path, struct maildir_name *out) MUST_CHECK;
