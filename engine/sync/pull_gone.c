@@ -167,6 +167,25 @@ pull_is_its_base(
 	return true;
 }
 
+/* Whether it came into a mailbox that was removed here: nothing comes there until that lives again, and then it is a move (R8, R11). */
+static bool
+pull_came_elsewhere(const struct run *run, const struct run_gone *gone, const uint8_t identity[IDENTITY_BYTES])
+{
+	for (size_t i = 0; i < run->deferred_count; i++) {
+		const struct run_arrival *arrival = &run->deferred[i];
+		bool guids = gone->guid.kind != GUID_NONE && arrival->guid.kind != GUID_NONE;
+
+		if (arrival->done || run->boxes[arrival->box].live) {
+			continue;
+		}
+		if (guids ? guid_equal(&gone->guid, &arrival->guid)
+			  : memcmp(identity, arrival->identity.bytes, IDENTITY_BYTES) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* What is left of `gone` for one mailbox: settled where it is gone here too or moved here; else wanted to be expunged. */
 static bool
 pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, bool lost, struct number *numbers,
@@ -195,7 +214,7 @@ pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, bool
 		enum merge_presence here = message.expunged_s != 0                  ? MERGE_GONE
 					   : message.mailbox.value != box->id.value ? MERGE_MOVED
 										    : MERGE_STAYED;
-		bool has_body = message.body != 0;
+		bool has_body = message.body != 0, came = pull_came_elsewhere(run, gone, message.identity);
 		bool ok = true;
 
 		message_finish(&message);
@@ -204,7 +223,7 @@ pull_sort_gone(struct run *run, struct store_txn *txn, struct run_box *box, bool
 			ok = base_message_remove(txn, RUN_REMOTE, gone->number, err);
 			break;
 		case MERGE_UPLOAD_TO_TARGET:
-			if (has_body && !lost && !pull_is_surely_gone(run, gone->number)) {
+			if (has_body && !lost && (came || !pull_is_surely_gone(run, gone->number))) {
 				/* It may have moved there too, to a mailbox that this pass did not look at, or not yet. */
 				box->waits = run->result->again = true;
 				pull_let_wait(run, gone->number);

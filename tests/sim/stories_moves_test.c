@@ -247,6 +247,22 @@ moved_on_both_sides_a_pass_that_sees_half_of_it_sends_nothing(void **state)
 }
 
 static void
+moved_there_into_a_mailbox_that_was_removed_here_it_is_moved_once(void **state)
+{
+	three_messages();
+	there_create("Third");
+	world_settle();
+	here_remove("Third");
+	there_move("INBOX", "m1", "Third");
+	here_move("INBOX", "m1", "Archive");
+	world_settle();
+	expect_both("Third", "m1");
+	expect_both("Archive", "");
+	assert_int_equal(world_sent("m1"), 0);
+	world_expect_agreed();
+}
+
+static void
 moved_there_before_its_upload_was_told_it_is_not_taken_for_a_copy(void **state)
 {
 	three_messages();
@@ -460,6 +476,7 @@ main(void)
 		STORY(a_message_moved_after_it_was_sent_is_moved_there, ON_ALL),
 		STORY(copied_here_and_moved_there_it_is_there_twice, ON_GUIDS),
 		STORY(moved_on_both_sides_a_pass_that_sees_half_of_it_sends_nothing, ON_ALL),
+		STORY(moved_there_into_a_mailbox_that_was_removed_here_it_is_moved_once, ON_ALL),
 		STORY(moved_there_before_its_upload_was_told_it_is_not_taken_for_a_copy, ON_UIDPLUS),
 		STORY(sent_again_as_a_copy_of_another_it_has_its_own_flags, ON_UIDPLUS),
 		STORY(a_replaced_draft_is_one_message, ON_ALL),
