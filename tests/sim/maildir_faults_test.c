@@ -378,6 +378,30 @@ two_files_of_one_name_stay_two(void **state)
 	remote->ops->destroy(&remote);
 }
 
+/* A lock of ours that a killed process left is taken away; another program's is waited for, and nothing is done without. */
+static void
+the_lock_of_keywords_is_kept_and_not_for_ever(void **state)
+{
+	struct remote *remote;
+	struct remote_session *session;
+	struct error err = ERROR_INIT;
+	struct seen seen;
+
+	make_tree();
+	assert_true(maildir_remote_create(real, NULL, path, &remote, &err));
+	assert_true(remote->ops->open(remote, NULL, &session, &err));
+	assert_true(scan(session, "INBOX", &seen, &err));
+	run_shell("echo 1:elsewhere >$T/INBOX/dovecot-keywords.lock");
+	assert_true(flag(session, seen.uids['a'], &err));
+	run_shell("test -e $T/INBOX/dovecot-keywords.lock -a ! -e $T/INBOX/dovecot-keywords -a -e $T/INBOX/new/1.a");
+	run_shell("echo mailfs >$T/INBOX/dovecot-keywords.lock");
+	assert_true(flag(session, seen.uids['a'], &err));
+	run_shell("test ! -e $T/INBOX/dovecot-keywords.lock -a -e $T/INBOX/cur/1.a:2,Fa && grep -q '^0 Work$' "
+		  "$T/INBOX/dovecot-keywords");
+	session->ops->close(&session);
+	remote->ops->destroy(&remote);
+}
+
 static bool
 count_inbox(void *context, const struct remote_mailbox *mailbox, struct error *err)
 {
@@ -511,6 +535,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(every_effect_may_be_the_last),
 		cmocka_unit_test(a_name_that_changes_is_no_absence),
 		cmocka_unit_test(two_files_of_one_name_stay_two),
+		cmocka_unit_test(the_lock_of_keywords_is_kept_and_not_for_ever),
 		cmocka_unit_test(an_empty_directory_has_an_inbox),
 		cmocka_unit_test(news_are_heard),
 		cmocka_unit_test(news_are_found_without_inotify),

@@ -6,10 +6,12 @@
 #include "engine/base/log.h"
 #include "engine/remote/maildir/maildir_dir.h"
 
-#define KEYWORDS_LOCK         MAILDIR_KEYWORDS_FILE ".lock"
-#define KEYWORDS_LOCK_WAIT_MS 1000
-#define KEYWORDS_LOCK_STEP_MS 20
-#define KEYWORDS_LOCK_OLD_S   120
+#define KEYWORDS_LOCK           MAILDIR_KEYWORDS_FILE ".lock"
+#define KEYWORDS_LOCK_WAIT_MS   1000
+#define KEYWORDS_LOCK_STEP_MS   20
+#define KEYWORDS_LOCK_OLD_S     120
+#define KEYWORDS_LOCK_BYTES_MAX MAILDIR_KEYWORDS_BYTES_MAX
+#define KEYWORDS_LOCK_MARK      SLICE_LITERAL("mailfs\n")
 
 /* --- begin and end --- */
 
@@ -145,6 +147,17 @@ maildir_work_refusal(struct error *err)
 
 /* --- keywords --- */
 
+/* Whether the lock is one of ours. We have the Maildir's own lock, so whoever made it was killed. */
+static bool
+was_left_by_us(struct maildir_session *session, const char *path)
+{
+	SCOPED(buf_finish) struct buf text = BUF_INIT;
+	struct error ignored = ERROR_INIT;
+
+	return io_read_file(session->dir, path, KEYWORDS_LOCK_BYTES_MAX, &text, &ignored) &&
+	       slice_equal(buf_slice(&text), KEYWORDS_LOCK_MARK);
+}
+
 /* Takes the lock that Dovecot takes for this file: by making it. An old one was left by a process that died. */
 static bool
 take_keywords_lock(struct maildir_work *work, const char *path, int *out_fd, struct error *err)
@@ -165,7 +178,8 @@ take_keywords_lock(struct maildir_work *work, const char *path, int *out_fd, str
 		}
 		error_clear(err);
 		if (io_stat(session->dir, path, &st, err) &&
-			st.mtime_ns / 1000000000 < io_wall_s(session->io) - KEYWORDS_LOCK_OLD_S &&
+			(was_left_by_us(session, path) ||
+				st.mtime_ns / 1000000000 < io_wall_s(session->io) - KEYWORDS_LOCK_OLD_S) &&
 			!io_unlink(session->dir, path, err)) {
 			return false;
 		}
@@ -188,7 +202,7 @@ add_all(struct maildir_keywords *table, const struct flags *flags, struct buf *t
 }
 
 static bool
-write_table(struct maildir_work *work, const struct flags *flags, const char *lock, int fd, struct error *err)
+write_table(struct maildir_work *work, const struct flags *flags, struct error *err)
 {
 	struct maildir_session *session = work->session;
 	SCOPED(buf_finish) struct buf path = BUF_INIT;
@@ -204,8 +218,7 @@ write_table(struct maildir_work *work, const struct flags *flags, const char *lo
 	}
 	maildir_keywords_read(&table, buf_slice(&text));
 	bool added = add_all(&table, flags, &text);
-	bool ok = added && io_pwrite(session->io, fd, buf_slice(&text), 0, err) && io_fsync(session->io, fd, err) &&
-		  io_rename(session->dir, lock, path.data, err) && io_dir_fsync(session->dir, work->box->path, err);
+	bool ok = added && io_replace_file(session->dir, path.data, buf_slice(&text), err);
 
 	if (ok) {
 		maildir_index_set_keywords(&work->box->index, &table, maildir_work_modseq(work), &work->lines);
@@ -229,10 +242,10 @@ learn(struct maildir_work *work, const struct flags *flags, struct error *err)
 	if (!take_keywords_lock(work, lock.data, &fd, err)) {
 		return false;
 	}
-	bool ok = write_table(work, flags, lock.data, fd, err);
+	bool ok = io_pwrite(session->io, fd, KEYWORDS_LOCK_MARK, 0, err) && write_table(work, flags, err);
 
 	io_close(session->io, &fd);
-	if (!ok && !io_unlink(session->dir, lock.data, &ignored)) {
+	if (!io_unlink(session->dir, lock.data, &ignored)) {
 		log_warn("maildir", "file=%s/%s event=lock-left reason=%s", session->remote->path, lock.data,
 			ignored.text);
 	}
@@ -248,13 +261,18 @@ maildir_work_letters(struct maildir_work *work, const struct flags *flags, uint3
 	while (flags_next_keyword(&rest, &name)) {
 		missing |= maildir_keywords_find(&work->box->index.keywords, name) < 0;
 	}
-	if (missing && maildir_keywords_have_room(&work->box->index.keywords) && !learn(work, flags, err)) {
+	missing = missing && maildir_keywords_have_room(&work->box->index.keywords);
+	if (missing && !work->keywords_locked && !learn(work, flags, err)) {
 		if (err->kind == ERROR_CANCELLED) {
 			return false;
 		}
+		work->keywords_locked = err->kind == ERROR_EXISTS;
 		log_warn("maildir", "path=%s/%s event=keywords-not-kept reason=%s", work->session->remote->path,
 			work->box->path, err->text);
 		error_clear(err);
+	}
+	if (missing && work->keywords_locked) {
+		return error_set(err, ERROR_ITEM, "another program holds the table of keywords");
 	}
 	*out = maildir_keywords_letters(&work->box->index.keywords, flags);
 	return true;

@@ -14,9 +14,10 @@ struct maildir_work {
 	struct maildir_session *session;
 	struct maildir_box *box;
 	bool locked;
-	uint64_t modseq;  /* of what is changed */
-	struct buf lines; /* for the index, not yet written */
-	bool cur, new;    /* directories that are to be made durable */
+	bool keywords_locked; /* another program holds the table of keywords: not asked again */
+	uint64_t modseq;      /* of what is changed */
+	struct buf lines;     /* for the index, not yet written */
+	bool cur, new;        /* directories that are to be made durable */
 };
 
 /* Opens the mailbox of a target, takes its lock, and brings the index up to date. ERROR_GONE; ERROR_RETRY "rebuilt". */
@@ -36,7 +37,8 @@ bool maildir_work_commit(struct maildir_work *work, struct error *err) MUST_CHEC
 void maildir_work_end(struct maildir_work *work);
 
 /* Gives the letters of the keywords of a set; those that have none get one, where the Maildir has letters left and its table can be
- * written. The others are left out. */
+ * written. The others are left out. ERROR_ITEM while another program
+ * holds the table: then it is to be tried later, for what is left out would look like taken away. */
 bool maildir_work_letters(struct maildir_work *work, const struct flags *flags, uint32_t *out, struct error *err)
 	MUST_CHECK;
 
