@@ -502,6 +502,7 @@ free_tables(struct mount *mount)
 	inode_map_finish(&mount->aliases);
 	inode_map_finish(&mount->shown);
 	inode_map_finish(&mount->dir_times);
+	inode_map_finish(&mount->unmade);
 	inode_map_finish(&mount->open_bodies);
 	inode_map_finish(&mount->bodies_here);
 	inode_map_finish(&mount->files);
