@@ -58,6 +58,7 @@ class Token:
         self.name, self.owner = name, owner  # owner None: free
         self.ops = []
         self.lost = False  # told to be wrong already
+        self.copied = False  # ever: the user's keyword may be that of a copy that is gone
         self.keywords = {}  # of a user: True, False, or None where its change was not answered
         self.keyword_times = {}  # of a user: when it was changed last
 
@@ -104,6 +105,7 @@ class Ledger:
         with self.lock:
             op.sure, op.time, op.by = sure, time.monotonic(), threading.current_thread().name
             token.ops.append(op)
+            token.copied = token.copied or op.kind == "copy"
             self.remember(token.name, op)
             self.counts[op.kind if sure else op.kind + " not answered"] += 1
 
@@ -593,8 +595,7 @@ def judge(ledger, here, there):
     for token in ledger.tokens.values():
         found = tuple(sorted(places[token.name]))
         judge_places(ledger, token, found)
-        adds = sum(op.kind in ("create", "copy") for op in token.ops)
-        if len(found) == 1 and adds == 1:
+        if len(found) == 1 and not token.copied:
             for user, value in token.keywords.items():
                 if value is not None and (f"kw{user}" in flags[token.name]) != value:
                     ledger.wrong(f"{token.name}: the keyword of {user} should be {'set' if value else 'gone'}: {sorted(flags[token.name])} {token.ops}")
