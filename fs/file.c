@@ -562,9 +562,9 @@ file_attr(struct mount *mount, struct file *file, struct entry *out)
 			.kind = NODE_LOCAL, .account = file->octet, .number = (uint32_t)file->number.value};
 		attr_of_bytes(mount, node, (uint64_t)st.st_size, file->mtime_ns, file->ctime_ns, out);
 		out->inode = out->attr.st_ino = file->inode; /* as the kernel has it while it is open */
+		out->attr.st_mode = S_IFREG | (file->mode & 07777);
 	} else if (told && file->state == FILE_MESSAGE && file->unlinked && open_message_locked(file, &ignored)) {
 		attr_of_bytes(mount, node, view_body_size(file->body), file->mtime_ns, file->ctime_ns, out);
-		out->attr.st_mode = S_IFREG | (file->mode & 07777);
 	} else {
 		told = false;
 	}
