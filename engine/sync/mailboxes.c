@@ -224,6 +224,9 @@ mailboxes_settle_intent(struct mailboxes *all, const struct intent *intent, stru
 {
 	const char *newline = intent->detail != NULL ? strchr(intent->detail, '\n') : NULL;
 
+	if (intent->kind == INTENT_CREATE) {
+		return mailboxes_settle_created(all, intent, err);
+	}
 	if (intent->kind != INTENT_RENAME || newline == NULL) {
 		return true;
 	}

@@ -29,6 +29,8 @@ struct run_remote *mailboxes_add_remote(struct run *run);
 bool mailboxes_find_renamed(struct mailboxes *all, struct error *err) MUST_CHECK;
 
 /* --- mailboxes_step.c --- */
+/* A creation there whose answer was lost, or whose pass ended: one that is there, and was removed here since, gets a base, so that it is removed there too. */
+bool mailboxes_settle_created(struct mailboxes *all, const struct intent *intent, struct error *err) MUST_CHECK;
 /* Carries out a step of the plan. */
 bool mailboxes_do(struct mailboxes *all, const struct tree_step *step, struct error *err) MUST_CHECK;
 

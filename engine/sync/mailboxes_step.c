@@ -238,14 +238,73 @@ mailboxes_write_created(struct run *run, struct store_txn *txn, void *context, s
 		.keywords_any = true,
 		.subscribed = local->subscribed,
 	};
-	bool ok = base_mailbox_put(txn, RUN_REMOTE, &base, err) &&
-		  mailbox_set_kind(txn, local->id, MAILBOX_REAL, err) &&
-		  aside_remove(txn, RUN_REMOTE, (struct number){0}, local->id, SIDE_REMOTE, err);
+	struct mailbox mailbox;
+	bool ok = mailbox_load(txn, local->id, &mailbox, err);
 
-	(void)run;
+	if (ok) {
+		bool live = mailbox.expunged_s == 0;
+
+		/* One that was removed here meanwhile has a base all the same: by that the next pass removes what was just made. */
+		run->result->again |= !live;
+		mailbox_finish(&mailbox);
+		ok = base_mailbox_put(txn, RUN_REMOTE, &base, err) &&
+		     (!live || mailbox_set_kind(txn, local->id, MAILBOX_REAL, err)) &&
+		     aside_remove(txn, RUN_REMOTE, (struct number){0}, local->id, SIDE_REMOTE, err);
+	}
 	free(base.raw_name);
 	free(base.name);
 	return ok;
+}
+
+/* Nobody has it under that name now, here or in the base. */
+static bool
+mailboxes_is_removed(struct store_txn *txn, struct mailbox_id id, struct slice name, bool *out, struct error *err)
+{
+	struct mailbox mailbox;
+	struct base_mailbox base;
+
+	*out = false;
+	if (mailbox_load_by_name(txn, name, &mailbox, err)) {
+		mailbox_finish(&mailbox);
+		return true;
+	}
+	if (err->kind != ERROR_GONE) {
+		return false;
+	}
+	error_clear(err);
+	if (base_mailbox_load(txn, RUN_REMOTE, id, &base, err)) {
+		base_mailbox_finish(&base);
+		return true;
+	}
+	if (err->kind != ERROR_GONE) {
+		return false;
+	}
+	error_clear(err);
+	*out = mailbox_load(txn, id, &mailbox, err);
+	if (*out) {
+		*out = mailbox.expunged_s != 0;
+		mailbox_finish(&mailbox);
+		return true;
+	}
+	return err->kind == ERROR_GONE && (error_clear(err), true);
+}
+
+bool
+mailboxes_settle_created(struct mailboxes *all, const struct intent *intent, struct error *err)
+{
+	const struct run_remote *made = NULL;
+	bool removed, changed;
+
+	for (size_t i = 0; i < all->run->remote_count && intent->detail != NULL; i++) {
+		const struct run_remote *remote = &all->run->remotes[i];
+
+		made = slice_equal(remote->mailbox.raw_name, slice_of(intent->detail)) ? remote : made;
+	}
+	if (made == NULL) {
+		return true;
+	}
+	return mailboxes_is_removed(all->txn, intent->mailbox, made->name, &removed, err) &&
+	       (!removed || mailboxes_fill_base(all->txn, intent->mailbox, made, &changed, err));
 }
 
 /* What was just created there is in no listing yet; without a row it would be taken for one that vanished. */

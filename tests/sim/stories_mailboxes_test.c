@@ -109,6 +109,47 @@ a_mailbox_the_server_refuses_is_told_and_tried_again(void **state)
 }
 
 static void
+remove_new(void *context, const char *call)
+{
+	(void)context;
+	if (strcmp(call, "create") == 0) {
+		here_remove("New");
+		world.remote->meanwhile = NULL;
+	}
+}
+
+/* Made and removed before the server had answered: it does not come back. */
+static void
+removed_while_it_is_made_there_it_is_gone_from_both(void **state)
+{
+	a_small_account();
+	here_create("New");
+	world.remote->meanwhile = remove_new;
+	world_settle();
+	assert_null(world.remote->meanwhile);
+	expect_both("New", NULL);
+	world_expect_agreed();
+}
+
+static void
+removed_after_the_answer_was_lost_it_is_gone_from_both(void **state)
+{
+	static const enum model_fault faults[] = {MODEL_LOST, MODEL_STOP_AFTER};
+
+	a_small_account();
+	for (size_t i = 0; i < ARRAY_LENGTH(faults); i++) {
+		here_create("New");
+		world_trouble("create", faults[i], 0);
+		assert_false(world_try(WORLD_PASS_ALL));
+		expect_there("New", "");
+		here_remove("New");
+		world_settle();
+		expect_both("New", NULL);
+		world_expect_agreed();
+	}
+}
+
+static void
 names_that_are_odd_come_through_unchanged(void **state)
 {
 	a_small_account();
@@ -716,6 +757,8 @@ main(void)
 		STORY(what_is_put_into_a_mailbox_just_made_goes_with_it, ON_ALL),
 		STORY(made_on_both_sides_it_is_one_with_the_mail_of_both, ON_ALL),
 		STORY(a_mailbox_the_server_refuses_is_told_and_tried_again, ON_ALL),
+		STORY(removed_while_it_is_made_there_it_is_gone_from_both, ON_ALL),
+		STORY(removed_after_the_answer_was_lost_it_is_gone_from_both, ON_ALL),
 		STORY(names_that_are_odd_come_through_unchanged, ON_ALL),
 		STORY(renamed_here_it_is_renamed_there, ON_ALL),
 		STORY(renamed_there_it_is_renamed_here, ON_ALL),
