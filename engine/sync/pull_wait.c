@@ -17,6 +17,8 @@ struct pull_wait {
 	struct pull_untold *untold;
 	size_t untold_count, untold_capacity;
 	bool waits;
+	bool left_alone; /* a mailbox that it may come from was */
+	bool marks;      /* all that it may come from are to be looked at by the next pass */
 };
 
 static bool
@@ -43,10 +45,11 @@ pull_note_unseen(void *context, const struct base_message *base)
 	struct run_box *box = run_box_of(wait->run, base->mailbox);
 
 	if (base->gone == BASE_HERE && box != NULL && run_box_index(wait->run, box) != wait->arrival->box) {
-		box->look_again |= pull_was_left_alone(wait->run, box);
-		wait->waits = box->look_again || pull_is_unseen(wait->run, box);
+		wait->left_alone |= pull_was_left_alone(wait->run, box);
+		wait->waits |= pull_was_left_alone(wait->run, box) || pull_is_unseen(wait->run, box);
+		box->look_again |= wait->marks;
 	}
-	return !wait->waits;
+	return true;
 }
 
 static bool
@@ -124,7 +127,14 @@ pull_read_waits(struct run *run, struct store_txn *txn, void *context, struct er
 		}
 		wait.arrival = arrival;
 		wait.waits = pull_is_untold(&wait);
+		wait.left_alone = wait.marks = false;
 		if (!wait.waits && arrival->guid.kind != GUID_NONE &&
+			!base_message_each_by_guid(txn, RUN_REMOTE, &arrival->guid, pull_note_unseen, &wait, err)) {
+			return false;
+		}
+		/* All of them at once: one after the other it would never end. */
+		wait.marks = wait.left_alone;
+		if (wait.marks &&
 			!base_message_each_by_guid(txn, RUN_REMOTE, &arrival->guid, pull_note_unseen, &wait, err)) {
 			return false;
 		}
@@ -224,6 +234,7 @@ pull_wait(struct run *run, struct error *err)
 	}
 	for (size_t i = 0; i < run->box_count; i++) {
 		again |= run->boxes[i].look_again;
+		run->boxes[i].waits |= run->boxes[i].look_again; /* nor is it recorded as seen */
 	}
 	return !again || run_write(run, pull_write_look_again, NULL, STORE_LAZY, err);
 }

@@ -262,6 +262,22 @@ moved_there_into_a_mailbox_that_was_removed_here_it_is_moved_once(void **state)
 	world_expect_agreed();
 }
 
+/* What it may be a copy of is in two mailboxes, of which one was left alone: they are looked at together, and not by turns for ever. */
+static void
+a_copy_of_what_is_in_two_other_mailboxes_comes_soon(void **state)
+{
+	three_messages();
+	there_create("Third");
+	there_copy("INBOX", "m1", "Third");
+	world_settle();
+	there_copy("INBOX", "m1", "Archive");
+	there_add("Third", "t1");
+	world_settle();
+	expect_both("Archive", "m1");
+	expect_both("Third", "m1 t1");
+	world_expect_agreed();
+}
+
 static void
 moved_there_before_its_upload_was_told_it_is_not_taken_for_a_copy(void **state)
 {
@@ -477,6 +493,7 @@ main(void)
 		STORY(copied_here_and_moved_there_it_is_there_twice, ON_GUIDS),
 		STORY(moved_on_both_sides_a_pass_that_sees_half_of_it_sends_nothing, ON_ALL),
 		STORY(moved_there_into_a_mailbox_that_was_removed_here_it_is_moved_once, ON_ALL),
+		STORY(a_copy_of_what_is_in_two_other_mailboxes_comes_soon, ON_ALL),
 		STORY(moved_there_before_its_upload_was_told_it_is_not_taken_for_a_copy, ON_UIDPLUS),
 		STORY(sent_again_as_a_copy_of_another_it_has_its_own_flags, ON_UIDPLUS),
 		STORY(a_replaced_draft_is_one_message, ON_ALL),
