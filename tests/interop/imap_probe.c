@@ -410,10 +410,12 @@ run_watch(struct remote_session *session, int argc, char **argv)
 		return 64;
 	}
 	name = slice_of(argc > 1 ? argv[1] : "");
-	printf("watching\n");
-	fflush(stdout);
-	if (!session->ops->watch(session, &name, argc > 1, -1, atoi(argv[0]), hint, NULL, &err)) {
-		return fail("watch", &err);
+	/* The first thing it tells is that it has begun to hear. */
+	for (int left_ms; (left_ms = atoi(argv[0]) - (int)((now() - begin) * 1000)) > 0;) {
+		if (!session->ops->watch(session, &name, argc > 1, -1, left_ms, hint, NULL, &err)) {
+			return fail("watch", &err);
+		}
+		fflush(stdout);
 	}
 	printf("watched %.2f s\n", now() - begin);
 	return 0;
