@@ -218,7 +218,7 @@ attr_load(struct mount *mount, uint64_t inode, struct entry *out, struct error *
 }
 
 static bool
-set_local_locked(
+set_local_row(
 	struct mount *mount, struct node node, const struct stat *wanted, int mask, mode_t *out_mode, struct error *err)
 {
 	SCOPED(edit_local_finish) struct edit_local local = {0};
@@ -248,15 +248,14 @@ set_local(struct mount *mount, struct node node, const struct stat *wanted, int 
 	mode_t mode;
 	bool done;
 
-	if (file != NULL) {
-		mutex_lock(&file->lock);
+	if (file == NULL) {
+		return set_local_row(mount, node, wanted, mask, &mode, err);
 	}
-	done = set_local_locked(mount, node, wanted, mask, &mode, err);
-	if (file != NULL) {
-		file->mode = done ? mode : file->mode;
-		mutex_unlock(&file->lock);
-		file_drop(mount, &file);
-	}
+	mutex_lock(&file->lock);
+	done = set_local_row(mount, node, wanted, mask, &mode, err);
+	file->mode = done ? mode : file->mode;
+	mutex_unlock(&file->lock);
+	file_drop(mount, &file);
 	return done;
 }
 
