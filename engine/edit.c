@@ -154,8 +154,8 @@ was_just_delivered(struct account *account, struct number number)
 
 /* --- messages --- */
 
-static bool
-load_live(struct store_txn *txn, struct number number, struct message *out, struct error *err)
+bool
+edit_load_live(struct store_txn *txn, struct number number, struct message *out, struct error *err)
 {
 	if (!message_load(txn, number, out, err)) {
 		return false;
@@ -212,7 +212,7 @@ move_in(struct store_txn *txn, struct number number, struct mailbox_id to, struc
 	struct slice name;
 	bool same;
 
-	if (!load_live(txn, number, &row, err)) {
+	if (!edit_load_live(txn, number, &row, err)) {
 		return false;
 	}
 	from = row.mailbox;
@@ -248,7 +248,7 @@ edit_message_expunge(struct account *account, struct number number, struct error
 	struct message row;
 	struct mailbox_id from;
 
-	if (!edit_begin_brief(account, &txn, err) || !load_live(txn, number, &row, err)) {
+	if (!edit_begin_brief(account, &txn, err) || !edit_load_live(txn, number, &row, err)) {
 		return false;
 	}
 	from = row.mailbox;
@@ -266,7 +266,7 @@ edit_message_attribute(
 	struct message row;
 	bool applied, ok;
 
-	if (!edit_begin_brief(account, &txn, err) || !load_live(txn, number, &row, err)) {
+	if (!edit_begin_brief(account, &txn, err) || !edit_load_live(txn, number, &row, err)) {
 		return false;
 	}
 	if (strcmp(name, "mail.flags") == 0) {
@@ -416,7 +416,7 @@ remove_in(struct store_txn *txn, struct number number, struct mailbox_id to, boo
 	bool inside;
 
 	*out_again = false;
-	if (!load_live(txn, number, &row, err)) {
+	if (!edit_load_live(txn, number, &row, err)) {
 		return false;
 	}
 	from = row.mailbox;

@@ -59,4 +59,7 @@ bool edit_writer_reject(struct edit_writer *writer, struct error *err) MUST_CHEC
 /* Makes messages of local files whose rest is over and that look like mail. Gives when to look again (monotonic; INT64_MAX: no need). */
 void edit_promote(struct account *account, int64_t *out_next_ms);
 
+/* A message that was not removed: ERROR_GONE. */
+bool edit_load_live(struct store_txn *txn, struct number number, struct message *out, struct error *err) MUST_CHECK;
+
 #endif

@@ -19,19 +19,6 @@ struct leaving {
 	bool failed;
 };
 
-static bool
-load_live(struct store_txn *txn, struct number number, struct message *out, struct error *err)
-{
-	if (!message_load(txn, number, out, err)) {
-		return false;
-	}
-	if (out->expunged_s != 0) {
-		message_finish(out);
-		return error_set(err, ERROR_GONE, "the message was removed");
-	}
-	return true;
-}
-
 /* Tells whether the remote may have heard of a message. */
 static bool
 was_sent(struct store_txn *txn, struct number number, bool *out, struct error *err)
@@ -61,7 +48,7 @@ look_at(void *context, struct number number)
 	if (number.value == message->number.value) {
 		return true;
 	}
-	leaving->failed = !load_live(leaving->txn, number, &other, leaving->err);
+	leaving->failed = !edit_load_live(leaving->txn, number, &other, leaving->err);
 	if (leaving->failed) {
 		return false;
 	}
@@ -108,7 +95,7 @@ leave(struct account *account, struct store_txn *txn, struct number number, stru
 	bool ok;
 
 	*out_took = (struct number){0};
-	if (!load_live(txn, number, &message, err) || !edit_check_mailbox(txn, message.mailbox, err)) {
+	if (!edit_load_live(txn, number, &message, err) || !edit_check_mailbox(txn, message.mailbox, err)) {
 		return false;
 	}
 	if (message.body != 0 && (!base_each_placement(txn, message.body, look_at, &leaving, err) || leaving.failed)) {
